@@ -1,0 +1,1 @@
+"""The core of the laboratory: models, lab definition, store, queue, gateway, CLI."""

@@ -1,0 +1,1 @@
+"""Analysis: from measured patterns to phases, amounts and verdicts."""

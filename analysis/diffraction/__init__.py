@@ -1,0 +1,1 @@
+"""Powder diffraction: patterns, phases, refinement, verdict."""

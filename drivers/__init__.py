@@ -1,0 +1,1 @@
+"""Drivers: one file a device, turning intent into bytes and back."""

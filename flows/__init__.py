@@ -1,0 +1,1 @@
+"""Flows: the order in which planners, devices and analysis are called."""

@@ -1,0 +1,1 @@
+"""Planners: what to make, from what, and what to try next."""

@@ -1,0 +1,1 @@
+"""Recipes: thermodynamics, reactions, precursors, temperatures."""

@@ -1,0 +1,1 @@
+"""Simulated devices and the world they share; nothing in production imports them."""

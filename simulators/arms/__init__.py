@@ -1,0 +1,1 @@
+"""Simulated robot arms."""
