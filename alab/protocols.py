@@ -13,7 +13,7 @@ and ``UnknownOutcome`` (sent, reply lost).
 
 from typing import Protocol, runtime_checkable
 
-from alab.models import DoorState, FurnaceReading, Profile, Scan, Weighing
+from alab.models import Atmosphere, DoorState, FurnaceReading, Profile, Scan, Weighing
 
 
 @runtime_checkable
@@ -116,7 +116,7 @@ class RobotArm(Device, Protocol):
 class Furnace(Device, Protocol):
     """A furnace that runs heating programs."""
 
-    async def start_firing(self, profile: Profile) -> None:
+    async def start_firing(self, profile: Profile, atmosphere: Atmosphere) -> None:
         """Check the envelope, write the program, read it back, run, verify it runs."""
         ...
 

@@ -12,6 +12,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class World:
     Args:
         seed: Every draw of this world follows from it.
         now_s: Laboratory time in seconds; readable from any thread.
+        epoch: The stamp that ``now_s() == 0`` stands for, for dates in files.
 
     Attributes:
         crucibles: Crucible in each occupied slot (``rack.7``, ``doser_pan``).
@@ -70,16 +72,19 @@ class World:
         holders: Powder in each filled XRD holder, by slot.
         heads: Dosing heads by number.
         mounted: Number of the head on each doser.
+        open_doors: Names of the door devices that are not fully closed.
         lock: Hold it while reading or changing matter; re-entrant.
     """
 
     seed: int
     now_s: Callable[[], float]
+    epoch: datetime = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
     crucibles: dict[str, Crucible] = field(default_factory=dict)
     gripped: dict[str, Crucible] = field(default_factory=dict)
     holders: dict[str, Powder] = field(default_factory=dict)
     heads: dict[int, Head] = field(default_factory=dict)
     mounted: dict[str, int] = field(default_factory=dict)
+    open_doors: set[str] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _advances: list[Callable[[float], None]] = field(default_factory=list)
     _serial: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
