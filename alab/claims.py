@@ -1,0 +1,298 @@
+"""Claims: a stage states all it needs, and is granted all of it or nothing.
+
+Requests are served by priority, then age. A younger request may overtake an older one that
+cannot be served yet, but only until the older has waited ``PATIENCE_S``: from then on what
+it needs is kept back for it, so a wide request waits a bounded time. As no stage asks for
+more while it holds, two stages can never wait for each other.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from alab.clock import Clock, Signal
+from alab.errors import AlabError
+from alab.store.store import Store
+from alab.store.tables import DeviceRow, FiringRow, LeaseRow, SlotRow, StockRow
+
+PATIENCE_S = 1800.0
+ACTIVE_FIRING = ("loading", "heating", "cooling", "unloading")
+
+
+class ClaimCancelled(AlabError):  # noqa: N818
+    """A waiting claim was withdrawn, because its sample was cancelled or paused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Everything one stage needs at once.
+
+    Attributes:
+        owner: Who asks: a sample's name, or ``firing 12``.
+        stage: What for, in one word.
+        devices: Devices, exclusively.
+        places: How many free slots of which place.
+        stock: How much of which consumable (mg, or pieces).
+        priority: Larger goes first.
+    """
+
+    owner: str
+    stage: str
+    devices: frozenset[str] = frozenset()
+    places: Mapping[str, int] = field(default_factory=dict)
+    stock: Mapping[str, float] = field(default_factory=dict)
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A granted claim.
+
+    Attributes:
+        token: Fencing token; grows with every lease.
+        claim: What was asked for.
+        slots: The slots granted, by place.
+    """
+
+    token: int
+    claim: Claim
+    slots: Mapping[str, tuple[str, ...]]
+
+    def slot(self, place: str) -> str:
+        """The one slot granted at a place."""
+        return self.slots[place][0]
+
+
+@dataclass(slots=True, kw_only=True)
+class Free:
+    """What is there to be granted: consumed while grants are worked out."""
+
+    devices: set[str]
+    places: Counter[str]
+    stock: dict[str, float]
+
+    def lacks(self, claim: Claim) -> list[str]:
+        """What ``claim`` needs and is not free, in words."""
+        return [
+            *(device for device in sorted(claim.devices) if device not in self.devices),
+            *(
+                f"{count - self.places[place]} more free slot(s) of {place}"
+                for place, count in claim.places.items()
+                if self.places[place] < count
+            ),
+            *(
+                f"{amount - self.stock.get(item, 0.0):.1f} more of {item}"
+                for item, amount in claim.stock.items()
+                if self.stock.get(item, 0.0) < amount
+            ),
+        ]
+
+    def take(self, claim: Claim) -> None:
+        """Set everything that ``claim`` needs aside, as far as it is there."""
+        self.devices -= claim.devices
+        for place, count in claim.places.items():
+            self.places[place] = max(0, self.places[place] - count)
+        for item, amount in claim.stock.items():
+            self.stock[item] = self.stock.get(item, 0.0) - amount
+
+
+@dataclass(slots=True, kw_only=True)
+class Pending:
+    """A claim that waits."""
+
+    claim: Claim
+    since: datetime
+    number: int
+    signal: Signal
+    lease: Lease | None = None
+    cancelled: str = ""
+
+
+def choose(pending: Iterable[Pending], free: Free, now: datetime) -> list[Pending]:
+    """Which of the waiting claims to grant now; consumes ``free``."""
+    granted: list[Pending] = []
+    for request in sorted(pending, key=lambda p: (-p.claim.priority, p.number)):
+        if not free.lacks(request.claim):
+            free.take(request.claim)
+            granted.append(request)
+        elif (now - request.since).total_seconds() >= PATIENCE_S:
+            free.take(request.claim)
+    return granted
+
+
+class Claims:
+    """Grants claims against the store.
+
+    Args:
+        store: The lab database.
+        clock: Laboratory time.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._pending: list[Pending] = []
+        self._leases: dict[int, Lease] = {}
+        self._numbers = itertools.count()
+
+    def revoke_earlier_leases(self) -> None:
+        """Void what an earlier process held; its stages will ask again."""
+        now = self._clock.now()
+        with self._store.begin() as session:
+            session.execute(
+                update(LeaseRow).where(LeaseRow.released_at.is_(None)).values(released_at=now)
+            )
+            session.execute(
+                update(SlotRow).where(SlotRow.reserved_by.like("lease %")).values(reserved_by=None)
+            )
+
+    async def acquire(self, claim: Claim) -> Lease:
+        """Wait until everything is granted.
+
+        Raises:
+            ClaimCancelled: If the claim was withdrawn while it waited.
+        """
+        request = Pending(
+            claim=claim,
+            since=self._clock.now(),
+            number=next(self._numbers),
+            signal=self._clock.signal(),
+        )
+        self._pending.append(request)
+        self.grant()
+        try:
+            while request.lease is None:
+                if request.cancelled:
+                    raise ClaimCancelled(request.cancelled)
+                await request.signal.wait()
+        finally:
+            if request in self._pending:
+                self._pending.remove(request)
+        return request.lease
+
+    def release(self, lease: Lease) -> None:
+        """Give everything back; slots that a crucible or sample keeps stay with it."""
+        if self._leases.pop(lease.token, None) is None:
+            return
+        with self._store.begin() as session:
+            row = session.get_one(LeaseRow, lease.token)
+            row.released_at = self._clock.now()
+            session.execute(
+                update(SlotRow)
+                .where(SlotRow.reserved_by == f"lease {lease.token}")
+                .values(reserved_by=None)
+            )
+        self.grant()
+
+    def withdraw(self, owner: str, reason: str) -> None:
+        """Take back the waiting claims of an owner."""
+        for request in self._pending:
+            if request.claim.owner == owner and request.lease is None:
+                request.cancelled = reason
+                request.signal.set()
+
+    def is_valid(self, lease: Lease, device: str) -> bool:
+        """Whether a lease is in force and covers a device."""
+        return lease.token in self._leases and device in lease.claim.devices
+
+    def waiting(self) -> Sequence[Pending]:
+        """The claims that wait, in the order they are served."""
+        return sorted(self._pending, key=lambda p: (-p.claim.priority, p.number))
+
+    def missing(self, request: Pending) -> list[str]:
+        """What a waiting claim lacks, each with who has it."""
+        with self._store.begin() as session:
+            free = self._free(session, request.claim.owner)
+            lacking = free.lacks(request.claim)
+            states = {row.name: row for row in session.scalars(select(DeviceRow))}
+        holders = {
+            device: f"{lease.claim.owner} ({lease.claim.stage})"
+            for lease in self._leases.values()
+            for device in lease.claim.devices
+        }
+        words: list[str] = []
+        for item in lacking:
+            if item in holders:
+                words.append(f"{item}, held by {holders[item]}")
+            elif item in states and states[item].state != "ready":
+                words.append(f"{item}, which is {states[item].state}: {states[item].note}")
+            else:
+                words.append(item)
+        return words
+
+    def grant(self) -> None:
+        """Grant what can be granted; call it whenever something became free."""
+        if not self._pending:
+            return
+        now = self._clock.now()
+        with self._store.begin() as session:
+            free = self._free(session, None)
+            bound = _bound_furnaces(session)
+            waiting = [p for p in self._pending if not p.cancelled]
+            eligible = [
+                p for p in waiting
+                if all(bound.get(d, p.claim.owner) == p.claim.owner for d in p.claim.devices)
+            ]
+            granted = choose(eligible, free, now)
+            for request in granted:
+                request.lease = self._write(session, request.claim, now)
+        for request in granted:
+            assert request.lease is not None  # noqa: S101
+            self._leases[request.lease.token] = request.lease
+            self._pending.remove(request)
+            request.signal.set()
+
+    def _write(self, session: Session, claim: Claim, now: datetime) -> Lease:
+        row = LeaseRow(
+            owner=claim.owner,
+            stage=claim.stage,
+            devices=sorted(claim.devices),
+            slots=[],
+            granted_at=now,
+        )
+        session.add(row)
+        session.flush()
+        slots: dict[str, tuple[str, ...]] = {}
+        for place, count in claim.places.items():
+            rows = session.scalars(
+                select(SlotRow).where(_is_free(place)).order_by(SlotRow.position).limit(count)
+            ).all()
+            for slot in rows:
+                slot.reserved_by = f"lease {row.id}"
+            slots[place] = tuple(slot.slot for slot in rows)
+        row.slots = [slot for chosen in slots.values() for slot in chosen]
+        return Lease(token=row.id, claim=claim, slots=slots)
+
+    def _free(self, session: Session, owner: str | None) -> Free:
+        ready = set(session.scalars(select(DeviceRow.name).where(DeviceRow.state == "ready")))
+        if owner is not None:
+            bound = _bound_furnaces(session)
+            ready -= {device for device, holder in bound.items() if holder != owner}
+        for lease in self._leases.values():
+            ready -= lease.claim.devices
+        places = Counter(session.scalars(select(SlotRow.place).where(_is_free(None))))
+        stock = {row.item: row.amount for row in session.scalars(select(StockRow))}
+        for lease in self._leases.values():
+            for item, amount in lease.claim.stock.items():
+                stock[item] = stock.get(item, 0.0) - amount
+        return Free(devices=ready, places=places, stock=stock)
+
+
+def _is_free(place: str | None):  # noqa: ANN202
+    free = (
+        SlotRow.sample.is_(None) & SlotRow.reserved_by.is_(None) & SlotRow.unknown.is_(False)
+    )
+    return free if place is None else free & (SlotRow.place == place)
+
+
+def _bound_furnaces(session: Session) -> dict[str, str]:
+    """Furnaces with a firing under way belong to it from loading to unloading."""
+    rows = session.execute(
+        select(FiringRow.furnace, FiringRow.id).where(FiringRow.status.in_(ACTIVE_FIRING))
+    )
+    return {furnace: f"firing {number}" for furnace, number in rows}

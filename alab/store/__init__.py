@@ -1,0 +1,1 @@
+"""The lab database: what is true of matter, devices and people's decisions."""
