@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from alab.clock import Clock, Signal
@@ -148,7 +148,9 @@ class Claims:
                 update(LeaseRow).where(LeaseRow.released_at.is_(None)).values(released_at=now)
             )
             session.execute(
-                update(SlotRow).where(SlotRow.reserved_by.like("lease %")).values(reserved_by=None)
+                update(SlotRow)
+                .where(SlotRow.reserved_by.like("lease %"))
+                .values(reserved_by=None)
             )
 
     async def acquire(self, claim: Claim) -> Lease:
@@ -235,7 +237,8 @@ class Claims:
             bound = _bound_furnaces(session)
             waiting = [p for p in self._pending if not p.cancelled]
             eligible = [
-                p for p in waiting
+                p
+                for p in waiting
                 if all(bound.get(d, p.claim.owner) == p.claim.owner for d in p.claim.devices)
             ]
             granted = choose(eligible, free, now)
@@ -283,10 +286,8 @@ class Claims:
         return Free(devices=ready, places=places, stock=stock)
 
 
-def _is_free(place: str | None):  # noqa: ANN202
-    free = (
-        SlotRow.sample.is_(None) & SlotRow.reserved_by.is_(None) & SlotRow.unknown.is_(False)
-    )
+def _is_free(place: str | None) -> ColumnElement[bool]:
+    free = SlotRow.sample.is_(None) & SlotRow.reserved_by.is_(None) & SlotRow.unknown.is_(False)
     return free if place is None else free & (SlotRow.place == place)
 
 

@@ -166,7 +166,7 @@ class OpenDoor(Command[Door]):
         await device.open()
         return {}
 
-    async def was_started(self, device: Door) -> bool | None:
+    async def was_started(self, device: Door) -> bool | None:  # noqa: ARG002
         """It may simply be asked again."""
         return False
 
@@ -185,7 +185,7 @@ class ShutDoor(Command[Door]):
         await device.shut()
         return {}
 
-    async def was_started(self, device: Door) -> bool | None:
+    async def was_started(self, device: Door) -> bool | None:  # noqa: ARG002
         """It may simply be asked again."""
         return False
 

@@ -110,7 +110,9 @@ def _migrate(engine: Engine) -> None:
     scripts = ScriptDirectory.from_config(config)
     with engine.begin() as connection:
         if inspect(connection).has_table("alembic_version"):
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            found = str(
+                connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            )
             if found == scripts.get_current_head():
                 return
             try:

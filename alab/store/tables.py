@@ -27,7 +27,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
         """Refuse naive stamps and store UTC."""
         if value is None:
             return None
@@ -35,7 +39,11 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(f"naive stamp {value}: stamps are aware UTC")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
         """Give SQLite's naive stamps their zone back."""
         if value is None or value.tzinfo is not None:
             return value

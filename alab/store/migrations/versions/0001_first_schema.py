@@ -137,6 +137,7 @@ def upgrade() -> None:
     op.create_table('slots',
     sa.Column('slot', sa.String(length=80), nullable=False),
     sa.Column('place', sa.String(length=40), nullable=False),
+    sa.Column('position', sa.Integer(), nullable=False),
     sa.Column('sample', sa.String(length=100), nullable=True),
     sa.Column('reserved_by', sa.String(length=100), nullable=True),
     sa.Column('unknown', sa.Boolean(), nullable=False),
