@@ -227,7 +227,8 @@ class Gateway:
             if isinstance(door, Door):
                 states[name] = await door.state()
         with self._store.begin() as session:
-            rows = session.scalars(select(SlotRow).where(SlotRow.slot.in_(slots))).all()
+            named = SlotRow.slot.in_([*slots, device])  # a gripper is named like its arm
+            rows = session.scalars(select(SlotRow).where(named)).all()
         return Situation(
             lab=self._lab,
             now=self._clock.now(),

@@ -63,7 +63,7 @@ def refusal(command: Command, device: str, situation: Situation) -> str | None:
         case ShutDoor():
             return None
         case RunProgram():
-            return _moving(command, situation)
+            return _moving(command, device, situation)
         case _:
             return None
 
@@ -113,7 +113,7 @@ def _opening(door: str, situation: Situation) -> str | None:
     return None
 
 
-def _moving(command: RunProgram, situation: Situation) -> str | None:
+def _moving(command: RunProgram, arm: str, situation: Situation) -> str | None:
     touched = [s for s in (command.takes_from, command.puts_into, command.reaches_into) if s]
     for slot in touched:
         if slot in situation.unknown:
@@ -124,6 +124,11 @@ def _moving(command: RunProgram, situation: Situation) -> str | None:
                 return f"{door} is {situation.doors.get(door)}: an arm needs it open"
             if reason := _stale(chamber, situation) or _hot(chamber, situation):
                 return reason
+    gripped = situation.occupied.get(arm)
+    if command.takes_from and gripped is not None:
+        return f"its gripper still holds {gripped}"
+    if command.puts_into and gripped is None:
+        return "its gripper is empty"
     dispenser = situation.lab.crucible_dispenser
     source, goal = command.takes_from, command.puts_into
     if source and source != dispenser and situation.occupied.get(source) is None:

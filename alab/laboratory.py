@@ -1,0 +1,447 @@
+"""One laboratory: clock, store, claims and gateway, and what happens to samples in it.
+
+Flows, the HTTP service and tests use this; it knows nothing of any of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from alab.claims import ACTIVE_FIRING, Claims
+from alab.clock import Clock
+from alab.errors import BadInput
+from alab.gateway import Gateway
+from alab.lab import Capability, DeviceKind, LabDefinition
+from alab.life import TERMINAL, Control, Event, Status, Wish, next_control, next_status
+from alab.models import Attempt, Decision, FiringLimits, Outcome, Recipe
+from alab.protocols import Device
+from alab.store.codec import decode, encode
+from alab.store.records import ask, log_event, read_setting, write_setting
+from alab.store.store import Store
+from alab.store.tables import (
+    AttemptRow,
+    CampaignRow,
+    DeviceRow,
+    EventRow,
+    FiringRow,
+    QuestionRow,
+    SampleRow,
+    SlotRow,
+    StockRow,
+    TargetRow,
+)
+
+CRUCIBLES = "crucibles"
+REMOVED = "removed by hand"
+
+
+class Laboratory:
+    """A laboratory at work.
+
+    Args:
+        lab: The lab definition.
+        kinds: The device kinds of its devices.
+        devices: Driver of each device.
+        store: The lab database.
+        clock: Laboratory time.
+        watch_period_s: How often the furnaces are looked at.
+    """
+
+    def __init__(
+        self,
+        lab: LabDefinition,
+        kinds: Mapping[str, DeviceKind],
+        devices: Mapping[str, Device],
+        store: Store,
+        clock: Clock,
+        *,
+        watch_period_s: float = 60.0,
+    ) -> None:
+        self.lab = lab
+        self.kinds = kinds
+        self.store = store
+        self.clock = clock
+        self.watch_period_s = watch_period_s
+        self.claims = Claims(store, clock)
+        self.gateway = Gateway(lab, devices, store, clock, self.claims)
+        self.changed = clock.signal()
+        with store.begin() as session:
+            _furnish(session, lab, clock.now(), self.named(Capability.ARM))
+        self.claims.revoke_earlier_leases()
+
+    # ---- what there is ---------------------------------------------------------
+
+    def named(self, capability: Capability) -> list[str]:
+        """Names of the devices that can do something, in file order."""
+        return self.lab.devices_with(capability, self.kinds)
+
+    def limits(self) -> FiringLimits:
+        """What the best furnace can do, with every atmosphere on offer."""
+        each = [self.lab.firing_limits(name) for name in self.named(Capability.FURNACE)]
+        best = max(each, key=lambda limits: limits.max_temperature_c)
+        atmospheres = dict.fromkeys(a for limits in each for a in limits.atmospheres)
+        return replace(best, atmospheres=tuple(atmospheres))
+
+    def shelf(self) -> dict[str, float]:
+        """Powder left of each precursor, in mg."""
+        with self.store.begin() as session:
+            rows = session.scalars(select(StockRow).where(StockRow.item != CRUCIBLES))
+            return {row.item: row.amount for row in rows}
+
+    def sample(self, name: str) -> SampleRow:
+        """One sample.
+
+        Raises:
+            BadInput: If there is none of that name.
+        """
+        with self.store.begin() as session:
+            return _sample(session, name)
+
+    # ---- campaigns and samples -------------------------------------------------
+
+    def start_campaign(
+        self, name: str, targets: Mapping[str, int], *, max_attempts: int
+    ) -> None:
+        """Write a campaign and its targets (formula → priority) down, all or nothing.
+
+        Raises:
+            BadInput: If a campaign of that name exists, or there is no target.
+        """
+        if not targets:
+            raise BadInput("a campaign needs at least one target; see 'alab targets add'")
+        now = self.clock.now()
+        with self.store.begin() as session:
+            if session.get(CampaignRow, name) is not None:
+                raise BadInput(f"there is a campaign {name!r} already; choose another name")
+            session.add(
+                CampaignRow(
+                    name=name, status="running", max_attempts=max_attempts, created_at=now
+                )
+            )
+            session.flush()
+            session.add_all(
+                TargetRow(campaign=name, formula=formula, priority=priority, status="open")
+                for formula, priority in targets.items()
+            )
+            log_event(session, now, "operator", name, f"campaign of {len(targets)} targets")
+
+    def add_sample(self, campaign: str, target: str, recipe: Recipe, priority: int) -> str:
+        """Queue a new sample, and return its name."""
+        now = self.clock.now()
+        with self.store.begin() as session:
+            earlier = session.scalar(
+                select(func.count())
+                .select_from(SampleRow)
+                .where(SampleRow.campaign == campaign, SampleRow.target == target)
+            )
+            plain = target.translate({ord("("): None, ord(")"): None})
+            name = f"{campaign}-{plain}-{(earlier or 0) + 1}"
+            session.add(
+                SampleRow(
+                    name=name,
+                    campaign=campaign,
+                    target=target,
+                    status=Status.QUEUED,
+                    control=Control.RUN,
+                    priority=priority,
+                    recipe=encode(recipe),
+                    round=1,
+                    created_at=now,
+                    status_at=now,
+                )
+            )
+            session.flush()
+            session.add(AttemptRow(sample=name, round=1, recipe=encode(recipe)))
+            log_event(session, now, "laboratory", name, "queued")
+        self.changed.set()
+        return name
+
+    def happened(self, sample: str, event: Event, note: str = "", **fields: Any) -> Status:
+        """Write that something happened to a sample.
+
+        Args:
+            sample: Its name.
+            event: What happened.
+            note: In words, for the log.
+            fields: Further columns that change with it.
+
+        Raises:
+            TransitionError: If a sample in its status does not accept the event.
+        """
+        with self.store.begin() as session:
+            status = self.happened_in(session, sample, event, note, **fields)
+        self.changed.set()
+        return status
+
+    def happened_in(
+        self, session: Session, sample: str, event: Event, note: str = "", **fields: Any
+    ) -> Status:
+        """The same inside a transaction of the caller, who sets ``changed`` after it."""
+        row = _sample(session, sample)
+        status = next_status(Status(row.status), event)
+        row.status, row.status_at = status, self.clock.now()
+        row.note = note or row.note
+        for column, value in fields.items():
+            setattr(row, column, value)
+        log_event(
+            session,
+            self.clock.now(),
+            "laboratory",
+            sample,
+            f"{status}" + (note and f": {note}"),
+        )
+        return status
+
+    def refire(self, sample: str, recipe: Recipe) -> None:
+        """Send a characterised sample back for regrinding and another firing."""
+        with self.store.begin() as session:
+            again = _sample(session, sample).round + 1
+            session.add(AttemptRow(sample=sample, round=again, recipe=encode(recipe)))
+            self.happened_in(session, sample, Event.REGRIND, round=again, recipe=encode(recipe))
+        self.changed.set()
+
+    def attempts(self, campaign: str, target: str) -> list[Attempt]:
+        """What was tried for a target, in the order it was decided on."""
+        with self.store.begin() as session:
+            rows = session.execute(
+                select(AttemptRow, SampleRow)
+                .join(SampleRow, SampleRow.name == AttemptRow.sample)
+                .where(SampleRow.campaign == campaign, SampleRow.target == target)
+                .order_by(AttemptRow.id)
+            ).all()
+        return [
+            Attempt(
+                sample=attempt.sample,
+                recipe=decode(Recipe, attempt.recipe),
+                outcome=decode(Outcome, attempt.outcome) if attempt.outcome else None,
+            )
+            for attempt, _ in rows
+        ]
+
+    def record_decision(self, sample: str, decision: Decision) -> None:
+        """Write down what was decided after a sample's latest round."""
+        with self.store.begin() as session:
+            row = session.scalars(
+                select(AttemptRow)
+                .where(AttemptRow.sample == sample)
+                .order_by(AttemptRow.round.desc())
+            ).first()
+            assert row is not None  # noqa: S101
+            row.decision, row.decided_at = encode(decision), self.clock.now()
+            log_event(
+                session,
+                self.clock.now(),
+                "laboratory",
+                sample,
+                f"decided: {decision.step}. {' '.join(decision.reasons)}",
+            )
+
+    # ---- the operator ----------------------------------------------------------
+
+    def wish(self, sample: str, wish: Wish, *, by: str) -> Control:
+        """Do what an operator asks of a sample.
+
+        A pause or cancellation of a sample under way takes effect at the end of its
+        stage; a sample that waits for anything reacts at once.
+
+        Raises:
+            TransitionError: If the wish does not apply to the sample now.
+            BadInput: If there is no such sample.
+        """
+        with self.store.begin() as session:
+            row = _sample(session, sample)
+            control = next_control(Status(row.status), Control(row.control), wish)
+            row.control = control
+            log_event(session, self.clock.now(), by, sample, f"{wish} asked for")
+        if control is not Control.RUN:
+            self.claims.withdraw(sample, f"{wish} by {by}")
+        self.changed.set()
+        return control
+
+    def set_priority(self, sample: str, priority: int, *, by: str) -> None:
+        """Give a sample another place in the queue, from its next stage on."""
+        with self.store.begin() as session:
+            row = _sample(session, sample)
+            if Status(row.status) in TERMINAL:
+                raise BadInput(f"{sample} is {row.status}: its priority means nothing any more")
+            row.priority = priority
+            log_event(session, self.clock.now(), by, sample, f"priority {priority}")
+
+    def stop_campaign(self, name: str, *, by: str) -> list[str]:
+        """Cancel what is open of a campaign; returns the samples concerned."""
+        with self.store.begin() as session:
+            campaign = session.get(CampaignRow, name)
+            if campaign is None:
+                raise BadInput(f"there is no campaign {name!r}; see 'alab campaign list'")
+            if campaign.status != "running":
+                raise BadInput(f"campaign {name!r} is {campaign.status} already")
+            campaign.status = "stopping"
+            log_event(session, self.clock.now(), by, name, "stop asked for")
+            names = list(
+                session.scalars(
+                    select(SampleRow.name).where(
+                        SampleRow.campaign == name,
+                        SampleRow.status.not_in(TERMINAL),
+                        SampleRow.control != Control.CANCELLING,
+                    )
+                )
+            )
+        for sample in names:
+            self.wish(sample, Wish.CANCEL, by=by)
+        self.changed.set()
+        return names
+
+    def answer(self, number: int, answer: str, *, by: str) -> None:
+        """Answer a question; signed and logged.
+
+        Raises:
+            BadInput: If there is no such open question, or no such answer to it.
+        """
+        with self.store.begin() as session:
+            row = session.get(QuestionRow, number)
+            if row is None or row.answer is not None:
+                raise BadInput(f"there is no open question {number}; see 'alab questions list'")
+            if answer not in row.options:
+                raise BadInput(
+                    f"{answer!r} is no answer to question {number}; "
+                    f"possible: {', '.join(row.options)}"
+                )
+            row.answer, row.answered_by, row.answered_at = answer, by, self.clock.now()
+            log_event(session, self.clock.now(), by, row.subject, f"answered: {answer}")
+            if answer == REMOVED:
+                _clear(session, row.subject)
+        self.claims.grant()
+        self.changed.set()
+
+    def ask_to_clear(self, sample: str) -> None:
+        """Ask for a crucible that no arm will move any more, if it stands somewhere."""
+        with self.store.begin() as session:
+            slots = session.scalars(select(SlotRow).where(SlotRow.sample == sample)).all()
+            for slot in slots:
+                slot.unknown = True
+            if slots:
+                where = " and ".join(slot.slot for slot in slots)
+                text = f"{sample} is lost at {where}. Take its crucible away by hand."
+                ask(session, self.clock.now(), sample, text, [REMOVED])
+            _release_home(session, sample)
+
+    async def go_ahead(self, sample: str) -> bool:
+        """Wait while a sample is held or paused; False if it is to be cancelled."""
+        while True:
+            control = Control(self.sample(sample).control)
+            if control is Control.RUN:
+                return True
+            if control is Control.CANCELLING:
+                return False
+            await self.changed.wait()
+
+    def why(self, sample: str) -> list[str]:
+        """What a sample waits for, in sentences."""
+        row = self.sample(sample)
+        status, control = Status(row.status), Control(row.control)
+        if status in TERMINAL:
+            return [f"It waits for nothing: it is {status}." + (row.note and f" {row.note}")]
+        words: list[str] = []
+        if control is not Control.RUN:
+            words.append(f"The operator wants it {control}; it stops when its stage ends.")
+        for request in self.claims.waiting():
+            if request.claim.owner == sample:
+                missing = self.claims.missing(request)
+                need = "; ".join(missing) or "its turn"
+                words.append(
+                    f"It waits since {request.since:%Y-%m-%d %H:%M} to {request.claim.stage}, "
+                    f"for: {need}."
+                )
+        words += self._why_firing(sample, status)
+        with self.store.begin() as session:
+            open_questions = session.scalars(
+                select(QuestionRow).where(
+                    QuestionRow.subject.startswith(sample), QuestionRow.answer.is_(None)
+                )
+            ).all()
+        words += [f"Question {q.id} is open: {q.text}" for q in open_questions]
+        return words or [f"It waits for nothing: it is {status} since {row.status_at:%H:%M}."]
+
+    def _why_firing(self, sample: str, status: Status) -> list[str]:
+        with self.store.begin() as session:
+            active = session.scalars(
+                select(FiringRow).where(FiringRow.status.in_(ACTIVE_FIRING))
+            ).all()
+        for firing in active:
+            if sample in firing.slots:
+                timed = self.gateway.latest(firing.furnace)
+                at = f" at {timed.reading.temperature_c:.0f} °C" if timed else ""
+                return [
+                    f"It is in {firing.furnace}{at}; firing {firing.id} is {firing.status}."
+                ]
+        if status is Status.PREPARED:
+            busy = ", ".join(f"{f.furnace} ({f.status})" for f in active) or "none"
+            return [
+                "It waits for a furnace, or for company in one (at most "
+                f"{self.lab.longest_wait_h:g} h). Busy furnaces: {busy}."
+            ]
+        return []
+
+
+def _sample(session: Session, name: str) -> SampleRow:
+    row = session.get(SampleRow, name)
+    if row is None:
+        raise BadInput(f"there is no sample {name!r}; see 'alab sample list'")
+    return row
+
+
+def _clear(session: Session, sample: str) -> None:
+    for slot in session.scalars(select(SlotRow).where(SlotRow.sample == sample)):
+        slot.sample, slot.unknown, slot.reserved_by = None, False, None
+
+
+def _release_home(session: Session, sample: str) -> None:
+    for slot in session.scalars(select(SlotRow).where(SlotRow.reserved_by == sample)):
+        slot.reserved_by = None
+
+
+def _furnish(session: Session, lab: LabDefinition, now: datetime, arms: list[str]) -> None:
+    """Enter places, stock and devices that the store does not know yet."""
+    known = set(session.scalars(select(SlotRow.slot)))
+    wanted = [(slot, place) for place in lab.places for slot in lab.slots(place)]
+    wanted += [(arm, arm) for arm in arms]  # a gripper holds one crucible
+    session.add_all(
+        SlotRow(slot=slot, place=place, position=position, unknown=False)
+        for position, (slot, place) in enumerate(wanted)
+        if slot not in known
+    )
+    stocked = set(session.scalars(select(StockRow.item)))
+    if CRUCIBLES not in stocked:
+        session.add(StockRow(item=CRUCIBLES, unit="pieces", amount=lab.crucibles))
+    session.add_all(
+        StockRow(item=formula, unit="mg", amount=precursor.mass_g * 1000)
+        for formula, precursor in lab.precursors.items()
+        if formula not in stocked
+    )
+    entered = set(session.scalars(select(DeviceRow.name)))
+    session.add_all(
+        DeviceRow(name=name, state="offline", note="not connected yet", state_at=now)
+        for name in lab.devices
+        if name not in entered
+    )
+
+
+def remember_time(store: Store, clock: Clock) -> None:
+    """Write the laboratory time down, for a virtual clock to go on from."""
+    with store.begin() as session:
+        write_setting(session, "laboratory_time", clock.now().isoformat())
+
+
+def remembered_time(store: Store) -> datetime | None:
+    """The latest laboratory time that this data directory knows of."""
+    with store.begin() as session:
+        written = read_setting(session, "laboratory_time")
+        latest = session.scalar(select(func.max(EventRow.at)))
+    stamps = [latest] if latest else []
+    if written:
+        stamps.append(datetime.fromisoformat(written).astimezone(UTC))
+    return max(stamps) if stamps else None
