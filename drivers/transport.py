@@ -72,7 +72,11 @@ class LineTransport(Protocol):
         ...
 
     async def send(self, line: bytes) -> None:
-        """Send one line; what has arrived before stays readable."""
+        """Send one line; what has arrived before stays readable.
+
+        Raises:
+            ReplyLost: If the line broke, perhaps after some bytes had gone out.
+        """
         ...
 
     async def read_line(self, *, timeout_s: float) -> bytes:
@@ -106,6 +110,7 @@ class Lines:
         *,
         device: str = "",
         terminator: bytes = b"\n",
+        reply_terminator: bytes | None = None,
         greets: bool = False,
     ) -> LineTransport:
         """Return the line to ``host:port``.
@@ -113,12 +118,13 @@ class Lines:
         Args:
             address: Where the device answers.
             device: Name that errors carry; the port, unless told otherwise.
-            terminator: End of every line in both directions; a carriage return before
-                a line feed is dropped from replies.
+            terminator: End of every request; a carriage return before a line feed is
+                dropped from replies.
+            reply_terminator: End of every reply, where it differs.
             greets: Whether the device says a line of its own on connecting.
         """
         host, _, port = address.port.rpartition(":")
-        settings = ("tcp", terminator, greets)
+        settings = ("tcp", terminator, reply_terminator or terminator, greets)
         return self._line(
             address, device, settings, lambda: _TcpPipe(host.strip("[]"), int(port))
         )
@@ -133,14 +139,19 @@ class Lines:
         parity: str = "N",
         stopbits: int = 1,
         terminator: bytes = b"\r\n",
+        reply_terminator: bytes | None = None,
     ) -> LineTransport:
         """Return the line on a serial port; arguments as for :meth:`tcp`."""
-        settings = ("serial", terminator, False, baudrate, bytesize, parity, stopbits)
+        port_settings = (baudrate, bytesize, parity, stopbits)
+        settings = (
+            "serial",
+            terminator,
+            reply_terminator or terminator,
+            False,
+            *port_settings,
+        )
         return self._line(
-            address,
-            device,
-            settings,
-            lambda: _SerialPipe(address.port, baudrate, bytesize, parity, stopbits),
+            address, device, settings, lambda: _SerialPipe(address.port, *port_settings)
         )
 
     def share(self, port: str, make: Callable[[], T]) -> T:
@@ -157,7 +168,8 @@ class Lines:
         make: "Callable[[], _Pipe]",
     ) -> LineTransport:
         if address.port not in self._wires:
-            wire = _Wire(make(), terminator=settings[1], greets=settings[2])
+            _, terminator, reply_terminator, greets, *_ = settings
+            wire = _Wire(make(), terminator, reply_terminator, greets=greets)
             self._wires[address.port] = (settings, wire)
         known, wire = self._wires[address.port]
         if known != settings:
@@ -200,22 +212,26 @@ class _Line:
     async def turn(self) -> AsyncIterator[None]:
         async with self._wire.lock:
             try:
-                await self._wire.open()
-            except _BROKEN as error:
-                await self._wire.close()
-                raise DeviceUnreachable(
-                    self._device,
-                    f"cannot open {self._port} within {CONNECT_TIMEOUT_S:g} s "
-                    f"({_reason(error)}); check power and cable, and the address in the "
-                    "lab file",
-                ) from error
-            try:
+                await self._open()
                 yield
             except asyncio.CancelledError:
                 await self._wire.close()  # a reply may still come: let nobody hear it
                 raise
 
+    async def _open(self) -> None:
+        try:
+            await self._wire.open()
+        except _BROKEN as error:
+            await self._wire.close()
+            raise DeviceUnreachable(
+                self._device,
+                f"cannot open {self._port} within {CONNECT_TIMEOUT_S:g} s "
+                f"({_reason(error)}); check power and cable, and the address in the "
+                "lab file",
+            ) from error
+
     async def send(self, line: bytes) -> None:
+        await self._open()  # the far side may have hung up since the last line
         try:
             await self._wire.pipe.write(line + self._wire.terminator)
         except _BROKEN as error:
@@ -225,7 +241,7 @@ class _Line:
             ) from error
 
     async def read_line(self, *, timeout_s: float) -> bytes:
-        terminator = self._wire.terminator
+        terminator = self._wire.reply_terminator
         line = (await self.read_until(terminator, timeout_s=timeout_s))[: -len(terminator)]
         return line.rstrip(b"\r") if terminator == b"\n" else line
 
@@ -295,9 +311,12 @@ class _Pipe(Protocol):
 class _Wire:
     """A pipe, the bytes heard on it and not yet asked for, and who may speak."""
 
-    def __init__(self, pipe: _Pipe, *, terminator: bytes, greets: bool) -> None:
+    def __init__(
+        self, pipe: _Pipe, terminator: bytes, reply_terminator: bytes, *, greets: bool
+    ) -> None:
         self.pipe = pipe
         self.terminator = terminator
+        self.reply_terminator = reply_terminator
         self.lock = asyncio.Lock()
         self.heard = bytearray()
         self.banner = b""
@@ -310,7 +329,7 @@ class _Wire:
         self.heard.clear()
         await self.pipe.open()
         if self._greets:
-            line = await self.read_until(self.terminator, timeout_s=CONNECT_TIMEOUT_S)
+            line = await self.read_until(self.reply_terminator, timeout_s=CONNECT_TIMEOUT_S)
             self.banner = line.strip()
 
     async def close(self) -> None:
