@@ -22,7 +22,7 @@ CHAMBER_J_PER_K = 4_000.0
 LINING_J_PER_K = 14_000.0
 CHAMBER_TO_LINING_W_PER_K = 1.5
 LINING_TO_ROOM_W_PER_K = 1.2
-DOOR_W_PER_K = 2.0
+DOOR_W_PER_K = 2.35
 """Open door: natural convection and radiation, so that 300 → 100 °C takes about an hour."""
 
 POWER_W = 1_800.0

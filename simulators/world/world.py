@@ -10,13 +10,15 @@ the order in which devices ask changes nothing.
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
 from simulators.world.matter import Powder
+from simulators.world.nature import Nature, nature_of
 
 CRUCIBLE_MASS_MG = 11_500.0
 """Mean mass of an empty alumina crucible."""
@@ -65,6 +67,8 @@ class World:
         seed: Every draw of this world follows from it.
         now_s: Laboratory time in seconds; readable from any thread.
         epoch: The stamp that ``now_s() == 0`` stands for, for dates in files.
+        cifs: Structure file of each phase, by formula. Where there are any, only phases
+            among them are formed: what the diffractometer cannot draw does not exist.
 
     Attributes:
         crucibles: Crucible in each occupied slot (``rack.7``, ``doser_pan``).
@@ -79,6 +83,7 @@ class World:
     seed: int
     now_s: Callable[[], float]
     epoch: datetime = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+    cifs: Mapping[str, Path] = field(default_factory=dict)
     crucibles: dict[str, Crucible] = field(default_factory=dict)
     gripped: dict[str, Crucible] = field(default_factory=dict)
     holders: dict[str, Powder] = field(default_factory=dict)
@@ -88,6 +93,14 @@ class World:
     lock: threading.RLock = field(default_factory=threading.RLock)
     _advances: list[Callable[[float], None]] = field(default_factory=list)
     _serial: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _nature: Nature | None = None
+
+    @property
+    def nature(self) -> Nature:
+        """The hidden chemistry, drawn from the seed when first asked for."""
+        if self._nature is None:
+            self._nature = nature_of(self.rng, self.cifs)
+        return self._nature
 
     def rng(self, *key: str | int) -> np.random.Generator:
         """A fresh generator for one purpose: the same key gives the same draws."""
@@ -111,4 +124,8 @@ class World:
         """Take an empty crucible out of the dispenser."""
         name = f"C{next(self._serial):04d}"
         scatter_mg = self.rng("crucible", name).normal(0.0, 40.0)
-        return Crucible(name=name, mass_mg=CRUCIBLE_MASS_MG + scatter_mg, powder=Powder())
+        return Crucible(
+            name=name,
+            mass_mg=CRUCIBLE_MASS_MG + scatter_mg,
+            powder=Powder(self.nature, name),
+        )
