@@ -158,7 +158,9 @@ class VirtualClock:
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Start ``work`` as a participant; it begins when the running one waits."""
         turn = self._schedule(0.0, background=False)
-        task = asyncio.create_task(self._participate(turn, work), name=name)
+        task = asyncio.create_task(_participate(turn, work), name=name)
+        # before any other callback: who joins this task is queued before time moves on
+        task.add_done_callback(lambda _task: self._ended(turn, work))
         self._step_soon()
         return task
 
@@ -179,20 +181,10 @@ class VirtualClock:
         """
         return await self.spawn(work, name=name)
 
-    async def _participate(
-        self, turn: asyncio.Future[None], work: Coroutine[Any, Any, Any]
-    ) -> Any:
-        try:
-            await turn
-        except asyncio.CancelledError:
-            work.close()
-            self._abandon(turn)
-            raise
-        try:
-            return await work
-        finally:
-            self._running -= 1
-            self._step_soon()
+    def _ended(self, turn: asyncio.Future[None], work: Coroutine[Any, Any, Any]) -> None:
+        """A participant runs no more: it came to its end, or never began."""
+        work.close()
+        self._abandon(turn)
 
     async def _wait_for(self, turn: asyncio.Future[None]) -> None:
         self._running -= 1
@@ -205,11 +197,22 @@ class VirtualClock:
             raise
 
     def _abandon(self, turn: asyncio.Future[None]) -> None:
-        """Forget a wake-up whose waiter was cancelled."""
+        """Forget a wake-up; whoever had been given its turn gives it back."""
         if turn.done() and not turn.cancelled():
-            self._running -= 1  # it had been given its turn and will not use it
-        turn.cancel()
+            self._running -= 1
+        else:
+            turn.cancel()
+            self._forget(turn)
         self._step_soon()
+
+    def _forget(self, turn: asyncio.Future[None]) -> None:
+        """Take a wake-up out of the queue, so that it drives time no longer."""
+        for index, (_, _, background, due) in enumerate(self._due):
+            if due is turn:
+                self._foreground_due -= not background
+                del self._due[index]
+                heapq.heapify(self._due)
+                return
 
     def _schedule(self, duration_s: float, *, background: bool) -> asyncio.Future[None]:
         turn = asyncio.get_running_loop().create_future()
@@ -264,6 +267,11 @@ class _VirtualSignal:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         await self._clock._wait_for(turn)  # noqa: SLF001
+
+
+async def _participate(turn: asyncio.Future[None], work: Coroutine[Any, Any, Any]) -> Any:
+    await turn
+    return await work
 
 
 def _wall_s() -> float:
