@@ -8,6 +8,7 @@ compared with the request, which pymodbus leaves to its caller.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from pymodbus.client import AsyncModbusSerialClient
@@ -16,6 +17,8 @@ from pymodbus.pdu import ModbusPDU
 
 from alab.errors import CommandRejected, DeviceUnreachable, MalformedReply
 from drivers.transport import ReplyLost
+
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it logs what we translate
 
 REPLY_TIMEOUT_S = 1.0
 BAUDRATE = 9600
