@@ -1,0 +1,286 @@
+"""Temperature, time, atmosphere and excess for a set of precursors.
+
+The firing temperature follows Tammann's rule that diffusion sets in at a fraction of the
+melting point, in the linear form of Huo et al. (Chem. Mater. 34, 7323, 2022)::
+
+    T / K = 495 + 0.16 · T_m(constituent oxides, mean) + 0.23 · T_m(target)
+
+with coefficients fitted to median literature temperatures of 50 oxides and phosphates
+(mean absolute error 110 K; Tammann's bare 0.59 · T_m has 140 K). It is then kept below
+melting, decomposition and strong evaporation, above the temperature where the reaction
+runs downhill, and inside the furnace, on a grid that lets samples share a firing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pymatgen.core import Composition, Element
+
+from alab.errors import TargetError
+from alab.models import Atmosphere, FiringLimits, Profile, Segment
+from alab.units import c_to_k, k_to_c
+from planners.synthesis.reactions import Reaction, driving_force_ev_per_atom, metals
+from planners.synthesis.thermo import MissingThermoError, find, written
+
+GRID_C = 50.0
+"""Setpoints are multiples of this, so that samples share furnaces."""
+
+LOWEST_FIRING_C = 500.0
+DWELL_S = 4 * 3600.0
+SLOW_RAMP_C_PER_MIN, SLOW_RAMP_UNTIL_C = 2.0, 300.0
+"""Gases of salts leave below here; faster heating throws powder out of the crucible."""
+
+FAST_RAMP_C_PER_MIN = 15.0
+_BELOW_MELTING_C = 100.0
+_LEAST_DRIVING_FORCE_EV_PER_ATOM = 0.005
+_UNKNOWN_MELTING_K = 2000.0
+
+_MELTING_OXIDES: Mapping[str, str] = MappingProxyType(
+    {
+        "Li": "Li2O", "Na": "Na2O", "K": "K2O", "Mg": "MgO", "Ca": "CaO", "Sr": "SrO",
+        "Ba": "BaO", "Al": "Al2O3", "Si": "SiO2", "Ti": "TiO2", "Zr": "ZrO2", "Y": "Y2O3",
+        "La": "La2O3", "V": "V2O5", "Cr": "Cr2O3", "Mn": "Mn3O4", "Fe": "Fe2O3",
+        "Co": "CoO", "Ni": "NiO", "Cu": "CuO", "Zn": "ZnO", "Mo": "MoO3", "W": "WO3",
+        "Bi": "Bi2O3", "Nb": "Nb2O5", "Sn": "SnO2", "P": "P2O5",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volatility:
+    """When an element leaves a powder.
+
+    Attributes:
+        onset_c: Losses are noticed above this.
+        ceiling_c: Above this no excess makes up for them.
+        excess_per_100_c: Extra fraction weighed in for each 100 °C above the onset.
+    """
+
+    onset_c: float
+    ceiling_c: float
+    excess_per_100_c: float
+
+
+VOLATILE: Mapping[str, Volatility] = MappingProxyType(
+    {
+        "Li": Volatility(onset_c=750, ceiling_c=1100, excess_per_100_c=0.02),
+        "Na": Volatility(onset_c=850, ceiling_c=1150, excess_per_100_c=0.02),
+        "K": Volatility(onset_c=800, ceiling_c=1050, excess_per_100_c=0.02),
+        "Bi": Volatility(onset_c=750, ceiling_c=900, excess_per_100_c=0.02),
+        "Mo": Volatility(onset_c=750, ceiling_c=950, excess_per_100_c=0.01),
+        "Zn": Volatility(onset_c=1050, ceiling_c=1300, excess_per_100_c=0.01),
+        "P": Volatility(onset_c=1050, ceiling_c=1300, excess_per_100_c=0.01),
+    }
+)
+"""Elements that evaporate as alkali or metal vapour or oxide, by common practice."""
+
+LARGEST_EXCESS = 0.10
+
+_FIXED_VALENCES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "Li": (1, 1), "Na": (1, 1), "K": (1, 1), "Mg": (2, 2), "Ca": (2, 2), "Sr": (2, 2),
+        "Ba": (2, 2), "Al": (3, 3), "Si": (4, 4), "Ti": (4, 4), "Zr": (4, 4), "Y": (3, 3),
+        "La": (3, 3), "V": (5, 5), "Cr": (3, 3), "Mn": (2.0, 4), "Fe": (3, 3),
+        "Co": (2, 3), "Ni": (2, 2), "Cu": (2, 2), "Zn": (2, 2), "Mo": (6, 6), "W": (6, 6),
+        "Bi": (3, 3), "Nb": (5, 5), "Sn": (4, 4), "P": (5, 5), "H": (1, 1), "C": (4, 4),
+    }
+)  # fmt: skip
+"""Valences that survive a firing in air, lowest and highest."""
+
+_OXIDISED: Mapping[str, float] = MappingProxyType({"Ni": 3, "Cu": 3, "Cr": 6, "Fe": 4, "Co": 4})
+_REDUCED: Mapping[str, float] = MappingProxyType({"Fe": 2, "Cu": 1, "Mn": 2, "Sn": 2, "V": 3})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiringChoice:
+    """A temperature with what it rests on.
+
+    Attributes:
+        temperature_c: Setpoint on the grid (or the furnace's limit).
+        reasons: Why, in sentences.
+        risks: What it does not rule out, in sentences.
+    """
+
+    temperature_c: float
+    reasons: tuple[str, ...]
+    risks: tuple[str, ...]
+
+
+def choose_atmosphere(target: str, limits: FiringLimits) -> tuple[Atmosphere, str]:
+    """Find the gas in which the target's metals keep their valence, and say why.
+
+    Valences are bounded by charge balance against O²⁻, so no guess of each is needed.
+
+    Raises:
+        TargetError: If no gas on offer keeps them, or no gas can.
+    """
+    amounts = Composition(target).get_el_amt_dict()
+    charge = 2 * amounts.get("O", 0.0)
+    low = sum(n * _valence(e)[0] for e, n in amounts.items() if e != "O")
+    high = sum(n * _valence(e)[1] for e, n in amounts.items() if e != "O")
+    name = written(target)
+    if low - 1e-6 <= charge <= high + 1e-6 or not _is_oxide(amounts):
+        wanted: tuple[Atmosphere, ...] = (Atmosphere.AIR, Atmosphere.O2)
+        why = "all valences of the target are stable in air"
+    elif charge < low:
+        if charge < sum(
+            n * _REDUCED.get(e, _valence(e)[0]) for e, n in amounts.items() if e != "O"
+        ):
+            raise TargetError(
+                f"{name}: its metals are more reduced than N2 or Ar can keep them; it needs "
+                "hydrogen or vacuum, which this laboratory does not offer"
+            )
+        wanted = (Atmosphere.N2, Atmosphere.AR)
+        why = f"{_changing(amounts, _REDUCED)} would oxidise in air, so it is fired without O2"
+    else:
+        if charge > sum(
+            n * max(_OXIDISED.get(e, 0), _valence(e)[1]) for e, n in amounts.items() if e != "O"
+        ):
+            raise TargetError(
+                f"{name}: its metals would need valences above what O2 at 1 bar gives; "
+                "check the formula"
+            )
+        wanted = (Atmosphere.O2,)
+        why = f"{_changing(amounts, _OXIDISED)} needs O2 to stay oxidised"
+    for gas in wanted:
+        if gas in limits.atmospheres:
+            return gas, why
+    raise TargetError(
+        f"{name} needs {' or '.join(wanted)} ({why}); the furnaces offer "
+        f"{', '.join(limits.atmospheres) or 'no gas'}; add one to the lab file"
+    )
+
+
+def choose_temperature(
+    reaction: Reaction, atmosphere: Atmosphere, limits: FiringLimits
+) -> FiringChoice:
+    """Choose the firing temperature of a reaction (formula at the top of the module).
+
+    Raises:
+        TargetError: If the furnace cannot even reach the lowest firing temperature.
+    """
+    if limits.max_temperature_c < LOWEST_FIRING_C:
+        raise TargetError(
+            f"{written(reaction.product)} needs at least {LOWEST_FIRING_C:g} °C; the furnace "
+            f"ends at {limits.max_temperature_c:g} °C; name a hotter one"
+        )
+    rule_c, why = _melting_rule(reaction.product)
+    ceiling_c, ceiling_why = ceiling(reaction.product, limits)
+    temperature_c = snap(min(rule_c, ceiling_c), limits, ceiling_c)
+    reasons = [f"{temperature_c:g} °C: {why}"]
+    risks: list[str] = []
+    if rule_c > ceiling_c:
+        reasons[0] += f", kept below {ceiling_c:.0f} °C by {ceiling_why}"
+        if "furnace" in ceiling_why and rule_c > ceiling_c + GRID_C:
+            risks.append(
+                f"the melting-point rule asks for {rule_c:.0f} °C; at {temperature_c:g} °C "
+                "the reaction may stay incomplete"
+            )
+    downhill_c = _first_downhill_c(reaction, temperature_c, ceiling_c, atmosphere)
+    if downhill_c is not None and downhill_c > temperature_c:
+        temperature_c = snap(downhill_c, limits, ceiling_c)
+        reasons.append(f"raised to {temperature_c:g} °C, where the reaction runs downhill")
+    return FiringChoice(temperature_c=temperature_c, reasons=tuple(reasons), risks=tuple(risks))
+
+
+def ceiling(target: str, limits: FiringLimits) -> tuple[float, str]:
+    """Highest sensible temperature for a target, in °C, and what sets it."""
+    bounds = [(limits.max_temperature_c, "the furnace")]
+    compound = find(target)
+    if compound is not None and compound.melts_c is not None:
+        bounds.append(
+            (compound.melts_c - _BELOW_MELTING_C, f"melting at {compound.melts_c:g} °C")
+        )
+    if compound is not None and compound.decomposes_c is not None:
+        bounds.append((compound.decomposes_c, f"decomposition at {compound.decomposes_c:g} °C"))
+    bounds += [
+        (VOLATILE[element].ceiling_c, f"evaporation of {element}")
+        for element in sorted(metals(target))
+        if element in VOLATILE
+    ]
+    ceiling_c, why = min(bounds)
+    return max(ceiling_c, min(LOWEST_FIRING_C, limits.max_temperature_c)), why
+
+
+def snap(temperature_c: float, limits: FiringLimits, ceiling_c: float | None = None) -> float:
+    """Round to the grid, inside the furnace and below ``ceiling_c``."""
+    top_c = min(limits.max_temperature_c, ceiling_c or limits.max_temperature_c)
+    snapped_c = round(temperature_c / GRID_C) * GRID_C
+    if snapped_c > top_c:
+        snapped_c = top_c // GRID_C * GRID_C
+    return min(max(snapped_c, LOWEST_FIRING_C), limits.max_temperature_c)
+
+
+def excess_fraction(element: str, temperature_c: float) -> float:
+    """Extra fraction of a volatile element to weigh in for a firing temperature."""
+    volatility = VOLATILE.get(element)
+    if volatility is None or temperature_c <= volatility.onset_c:
+        return 0.0
+    steps = (temperature_c - volatility.onset_c) / 100
+    return min(LARGEST_EXCESS, round(volatility.excess_per_100_c * (1 + steps), 3))
+
+
+def profile(temperature_c: float, limits: FiringLimits, *, dwell_s: float = DWELL_S) -> Profile:
+    """Heat slowly while gases leave, then fast to the setpoint, and dwell."""
+    fast = min(FAST_RAMP_C_PER_MIN, limits.max_ramp_c_per_min)
+    slow = min(SLOW_RAMP_C_PER_MIN, limits.max_ramp_c_per_min)
+    until_c = min(SLOW_RAMP_UNTIL_C, temperature_c)
+    return Profile(
+        segments=(
+            Segment(ramp_c_per_min=slow, temperature_c=until_c, dwell_s=0.0),
+            Segment(ramp_c_per_min=fast, temperature_c=temperature_c, dwell_s=dwell_s),
+        )
+    )
+
+
+def _melting_rule(target: str) -> tuple[float, str]:
+    elements = sorted(metals(target))
+    known = [
+        c_to_k(compound.melts_c)
+        for element in elements
+        if (compound := find(_MELTING_OXIDES.get(element, element))) is not None
+        and compound.melts_c is not None
+    ]
+    oxides_k = sum(known) / len(known) if known else _UNKNOWN_MELTING_K
+    compound = find(target)
+    own_c = None if compound is None else (compound.melts_c or compound.decomposes_c)
+    target_k = c_to_k(own_c) if own_c is not None else oxides_k
+    rule_c = k_to_c(495.0 + 0.16 * oxides_k + 0.23 * target_k)
+    return rule_c, (
+        f"by the melting points of its oxides (mean {k_to_c(oxides_k):.0f} °C) and of the "
+        + (f"target ({own_c:.0f} °C)" if own_c is not None else "target (unknown)")
+    )
+
+
+def _first_downhill_c(
+    reaction: Reaction, from_c: float, to_c: float, atmosphere: Atmosphere
+) -> float | None:
+    """Lowest temperature on the grid where the reaction runs; None if unknown or never."""
+    temperature_c = from_c
+    try:
+        while temperature_c <= to_c + 1e-6:
+            force = driving_force_ev_per_atom(reaction, temperature_c, atmosphere)
+            if force > _LEAST_DRIVING_FORCE_EV_PER_ATOM:
+                return temperature_c
+            temperature_c += GRID_C
+    except MissingThermoError:
+        return None
+    return None
+
+
+def _valence(element: str) -> tuple[float, float]:
+    if element in _FIXED_VALENCES:
+        return _FIXED_VALENCES[element]
+    positive = [v for v in Element(element).common_oxidation_states if v > 0]
+    return (min(positive), max(positive)) if positive else (0.0, 8.0)
+
+
+def _is_oxide(amounts: Mapping[str, float]) -> bool:
+    return "O" in amounts and not any(
+        element in amounts for element in ("F", "Cl", "Br", "I", "S", "Se", "N")
+    )
+
+
+def _changing(amounts: Mapping[str, float], table: Mapping[str, float]) -> str:
+    return " and ".join(element for element in amounts if element in table) or "a metal"

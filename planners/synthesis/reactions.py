@@ -1,0 +1,246 @@
+"""Balanced reactions that are open to the furnace gas, and how strongly they run.
+
+Carbon leaves as CO2, nitrogen as NH3 where hydrogen is there to carry it and as N2
+otherwise, the remaining hydrogen as H2O, and oxygen closes the balance as O2. With that
+convention the gases follow from the solids, and the solids from the elements that no gas
+carries; the solution is exact (rational arithmetic) and unique, or there is a reason.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from types import MappingProxyType
+
+from pymatgen.core import Composition
+
+from alab.errors import BadInput
+from alab.models import Atmosphere
+from planners.synthesis.thermo import (
+    KJ_PER_MOL_PER_EV,
+    MissingThermoError,
+    find,
+    gas_potential_kj_per_mol,
+    gibbs_kj_per_mol,
+    reduced,
+    units_of,
+    written,
+)
+
+GAS_ELEMENTS = frozenset({"C", "H", "N", "O"})
+"""Elements that a furnace gas can carry away or bring."""
+
+_LARGEST_DENOMINATOR = 1000
+
+
+class BalanceError(BadInput):
+    """These precursors cannot add up to that product; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """Solids that become one solid, and the gases that leave or enter.
+
+    Attributes:
+        reactants: Moles of each solid per mole of the product's formula, all > 0.
+        product: Formula of the solid that forms, one mole.
+        gases: Moles released per mole of product; negative where absorbed; no zeros.
+    """
+
+    reactants: Mapping[str, Fraction]
+    product: str
+    gases: Mapping[str, Fraction]
+
+    @property
+    def absorbed(self) -> tuple[str, ...]:
+        """Gases that the powder takes up."""
+        return tuple(gas for gas, moles in self.gases.items() if moles < 0)
+
+    def __str__(self) -> str:
+        """Write it with the smallest whole numbers: ``BaCO3 + TiO2 → BaTiO3 + CO2``."""
+        coefficients = (*self.reactants.values(), *self.gases.values())
+        scale = math.lcm(*(moles.denominator for moles in coefficients))
+        whole = [int(abs(moles) * scale) for moles in coefficients]
+        divisor = math.gcd(scale, *whole)
+        left = [
+            (moles * scale / divisor, written(name)) for name, moles in self.reactants.items()
+        ]
+        right = [(Fraction(scale, divisor), written(self.product))]
+        for gas, moles in self.gases.items():
+            side = right if moles > 0 else left
+            side.append((abs(moles) * scale / divisor, written(gas)))
+        return f"{_side(left)} → {_side(right)}"
+
+
+def balance(reactants: Sequence[str], product: str) -> Reaction:
+    """Balance solids to one product, open to O2, CO2, H2O, N2 and NH3.
+
+    Raises:
+        BalanceError: If an element is missing or left over, the ratio of elements cannot
+            be met, the amounts are not unique, or a reactant would be left out.
+    """
+    answer = _balance(tuple(reactants), product)
+    if isinstance(answer, str):
+        raise BalanceError(answer)
+    return answer
+
+
+def try_balance(reactants: Sequence[str], product: str) -> Reaction | None:
+    """As :func:`balance`, but None where there is no reaction: for searches."""
+    answer = _balance(tuple(reactants), product)
+    return None if isinstance(answer, str) else answer
+
+
+def reaction_of(amounts: Mapping[str, Fraction], product: str) -> Reaction:
+    """A reaction whose solids are known already: only the gases are worked out.
+
+    Args:
+        amounts: Moles of each solid per mole of product.
+        product: What all of it becomes.
+
+    Raises:
+        BalanceError: If an element that no gas carries is not conserved.
+    """
+    left: dict[str, Fraction] = {}
+    for formula, moles in amounts.items():
+        for element, count in atoms(formula).items():
+            left[element] = left.get(element, Fraction(0)) + moles * count
+    for element, count in atoms(product).items():
+        left[element] = left.get(element, Fraction(0)) - count
+    for element, count in left.items():
+        if element not in GAS_ELEMENTS and count != 0:
+            raise BalanceError(
+                f"{float(count):g} mol {element} per mole of {product} is not conserved"
+            )
+    return Reaction(
+        reactants=MappingProxyType(dict(amounts)), product=product, gases=_gases(left)
+    )
+
+
+def driving_force_ev_per_atom(
+    reaction: Reaction, temperature_c: float, atmosphere: Atmosphere
+) -> float:
+    """How far downhill a reaction runs: −ΔG per atom of the solid product.
+
+    ΔG = G(product) + Σ ν μ(gas) − Σ ν G(reactants) with gases at the partial pressures of
+    the furnace gas. Positive where the reaction runs forward.
+
+    Args:
+        reaction: The balanced reaction.
+        temperature_c: Temperature of the powder.
+        atmosphere: Gas of the furnace.
+
+    Raises:
+        MissingThermoError: If the table lacks one of the solids.
+    """
+    change_kj = gibbs_kj_per_mol(reaction.product, temperature_c)
+    for formula, moles in reaction.reactants.items():
+        change_kj -= float(moles) * gibbs_kj_per_mol(formula, temperature_c)
+    for gas, moles in reaction.gases.items():
+        change_kj += float(moles) * gas_potential_kj_per_mol(gas, temperature_c, atmosphere)
+    return -change_kj / KJ_PER_MOL_PER_EV / float(sum(atoms(reaction.product).values()))
+
+
+def uncertainty_ev_per_atom(reaction: Reaction) -> float:
+    """One standard deviation of the driving force, from the rows of its solids.
+
+    Raises:
+        MissingThermoError: If the table lacks one of the solids.
+    """
+    variance = 0.0
+    for formula, moles in {**reaction.reactants, reaction.product: Fraction(1)}.items():
+        compound = find(formula)
+        if compound is None:
+            raise MissingThermoError(f"no formation energy of {formula} is known")
+        scale = float(moles) * units_of(formula)
+        variance += (scale * compound.uncertainty_kj_per_mol) ** 2
+    size = float(sum(atoms(reaction.product).values()))
+    return math.sqrt(variance) / KJ_PER_MOL_PER_EV / size
+
+
+@cache
+def atoms(formula: str) -> Mapping[str, Fraction]:
+    """Atoms of each element in a formula as written, as exact numbers."""
+    return MappingProxyType(
+        {
+            element: Fraction(count).limit_denominator(_LARGEST_DENOMINATOR)
+            for element, count in Composition(formula).get_el_amt_dict().items()
+        }
+    )
+
+
+@cache
+def metals(formula: str) -> frozenset[str]:
+    """Elements of a formula that no furnace gas carries."""
+    return frozenset(atoms(formula)) - GAS_ELEMENTS
+
+
+@cache
+def same_residue(one: str, other: str) -> bool:
+    """Whether two solids differ only by what a gas carries: BaCO3 and BaO, MnO2 and Mn3O4."""
+    return metals(one) == metals(other) and try_balance((one,), other) is not None
+
+
+@cache
+def _balance(reactants: tuple[str, ...], product: str) -> Reaction | str:
+    if not reactants:
+        return f"no precursors are given for {product}"
+    if len({reduced(formula) for formula in reactants}) < len(reactants):
+        return f"a precursor is named twice in {' + '.join(reactants)}"
+    have = frozenset[str]().union(*(metals(formula) for formula in reactants))
+    need = metals(product)
+    if missing := sorted(need - have):
+        return f"{' + '.join(reactants)} bring no {' or '.join(missing)} for {product}"
+    if extra := sorted(have - need):
+        return f"{' + '.join(reactants)} bring {' and '.join(extra)}, not in {product}"
+    rows = [
+        [atoms(formula).get(element, Fraction(0)) for formula in reactants]
+        + [atoms(product)[element]]
+        for element in sorted(need)
+    ]
+    solution = _solve(rows, len(reactants))
+    if isinstance(solution, str):
+        return f"{' + '.join(reactants)} → {product}: {solution}"
+    amounts = dict(zip(reactants, solution, strict=True))
+    if unused := [formula for formula, moles in amounts.items() if moles <= 0]:
+        return f"{product} would need a negative or no amount of {' and '.join(unused)}"
+    return reaction_of(amounts, product)
+
+
+def _solve(rows: list[list[Fraction]], unknowns: int) -> list[Fraction] | str:
+    """Gauss–Jordan elimination of an augmented matrix, exactly."""
+    for column in range(unknowns):
+        pivot = next((i for i in range(column, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            return "the amounts are not unique; leave out one of the precursors"
+        rows[column], rows[pivot] = rows[pivot], rows[column]
+        rows[column] = [value / rows[column][column] for value in rows[column]]
+        for i, row in enumerate(rows):
+            if i != column and (factor := row[column]):
+                rows[i] = [a - factor * b for a, b in zip(row, rows[column], strict=True)]
+    if any(row[-1] for row in rows[unknowns:]):
+        return "no mixture of them has the ratio of elements of the product"
+    return [rows[i][-1] for i in range(unknowns)]
+
+
+def _gases(left: Mapping[str, Fraction]) -> Mapping[str, Fraction]:
+    """Gases that carry the atoms ``left`` over (negative: that are short)."""
+    zero = Fraction(0)
+    carbon, nitrogen = left.get("C", zero), left.get("N", zero)
+    hydrogen, oxygen = left.get("H", zero), left.get("O", zero)
+    # with less hydrogen than 3 per nitrogen, all nitrogen leaves as N2: nitrates, nitrides
+    ammonia = nitrogen if abs(hydrogen) >= 3 * abs(nitrogen) else zero
+    water = (hydrogen - 3 * ammonia) / 2
+    released = {
+        "CO2": carbon,
+        "H2O": water,
+        "H3N": ammonia,
+        "N2": (nitrogen - ammonia) / 2,
+        "O2": (oxygen - 2 * carbon - water) / 2,
+    }
+    return MappingProxyType({gas: moles for gas, moles in released.items() if moles})
+
+
+def _side(terms: Sequence[tuple[Fraction, str]]) -> str:
+    return " + ".join(name if moles == 1 else f"{moles} {name}" for moles, name in terms)

@@ -1,0 +1,94 @@
+"""Which targets this laboratory takes on, and which it refuses with a reason."""
+
+import re
+import warnings
+from collections.abc import Mapping
+
+from pymatgen.core import Composition, Element
+
+from alab.errors import TargetError
+from planners.synthesis.reactions import metals
+from planners.synthesis.thermo import reduced
+
+_FORMULA = re.compile(r"[A-Za-z0-9().\[\]{}·*]+")
+_ANIONS = frozenset({"O", "N", "F", "Cl", "Br", "I", "S", "Se", "Te"})
+_LARGEST_COUNT = 1000
+_SOLIDS_EXAMPLE = "BaTiO3 or NaZr2(PO4)3"
+
+
+def check_target(formula: str, shelf: Mapping[str, float]) -> str:
+    """Normalise a target, or say why it cannot be made here.
+
+    Args:
+        formula: What a person typed.
+        shelf: Milligrams available of each precursor, by formula.
+
+    Returns:
+        The reduced formula as pymatgen writes it.
+
+    Raises:
+        TargetError: If it is no formula, holds a noble or radioactive element or one that
+            no precursor on the shelf brings, or stands on the shelf already.
+    """
+    composition = _parse(formula)
+    elements = composition.elements
+    _refuse_elements(formula, [e for e in elements if isinstance(e, Element)])
+    target = composition.reduced_formula
+    if not metals(target):
+        raise TargetError(
+            f"{formula}: made of {', '.join(e.symbol for e in elements)} alone, it is a gas "
+            f"and no powder; give an oxide or phosphate such as {_SOLIDS_EXAMPLE}"
+        )
+    if not _ANIONS & {e.symbol for e in elements}:
+        raise TargetError(
+            f"{formula} is a metal or alloy, which no furnace gas here reduces; give an oxide "
+            f"or phosphate such as {_SOLIDS_EXAMPLE}"
+        )
+    stock = [powder for powder, mass_mg in shelf.items() if mass_mg > 0]
+    if not stock:
+        raise TargetError(f"{formula}: the shelf is empty; add precursors to the lab file")
+    if target in {reduced(powder) for powder in stock}:
+        raise TargetError(f"{formula} stands on the shelf already; nothing is to be made")
+    on_shelf = frozenset[str]().union(*(Composition(p).get_el_amt_dict() for p in stock))
+    if missing := sorted({e.symbol for e in elements} - on_shelf - {"O"}):
+        raise TargetError(
+            f"{formula}: no precursor on the shelf brings {' or '.join(missing)}; "
+            "add one to the lab file"
+        )
+    return target
+
+
+def _parse(formula: str) -> Composition:
+    text = formula.strip()
+    wrong = TargetError(f"{formula!r} is no chemical formula; write it like {_SOLIDS_EXAMPLE}")
+    if not text or not _FORMULA.fullmatch(text):
+        raise wrong
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # pymatgen only warns of made-up elements
+            composition = Composition(text, strict=True)
+    except (ValueError, KeyError, UserWarning) as error:
+        raise wrong from error
+    if not composition.valid or not all(
+        0 < amount <= _LARGEST_COUNT for amount in composition.values()
+    ):
+        raise wrong
+    return composition
+
+
+def _refuse_elements(formula: str, elements: list[Element]) -> None:
+    if noble := [e.symbol for e in elements if e.is_noble_gas]:
+        raise TargetError(
+            f"{formula}: {', '.join(noble)} is a noble gas and forms no powder here; "
+            "choose a target without it"
+        )
+    if radioactive := [e.symbol for e in elements if _is_radioactive(e)]:
+        raise TargetError(
+            f"{formula}: {', '.join(radioactive)} is radioactive and not handled in this "
+            "laboratory; choose a target without it"
+        )
+
+
+def _is_radioactive(element: Element) -> bool:
+    # bismuth (Z = 83, half-life 2e19 a) counts as stable, as in every chemistry laboratory
+    return element.Z > 83 or element.symbol in {"Tc", "Pm"}
