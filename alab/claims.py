@@ -6,10 +6,11 @@ it needs is kept back for it, so a wide request waits a bounded time. As no stag
 more while it holds, two stages can never wait for each other.
 """
 
+import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, update
@@ -95,6 +96,10 @@ class Free:
     def take(self, claim: Claim) -> None:
         """Set everything that ``claim`` needs aside, as far as it is there."""
         self.devices -= claim.devices
+        self.keep_back(claim)
+
+    def keep_back(self, claim: Claim) -> None:
+        """Set its slots and consumables aside; its devices stay with those who can work."""
         for place, count in claim.places.items():
             self.places[place] = max(0, self.places[place] - count)
         for item, amount in claim.stock.items():
@@ -121,7 +126,11 @@ def choose(pending: Iterable[Pending], free: Free, now: datetime) -> list[Pendin
             free.take(request.claim)
             granted.append(request)
         elif (now - request.since).total_seconds() >= PATIENCE_S:
-            free.take(request.claim)
+            # idle devices would bring no slot or powder nearer, rather the contrary
+            if free.lacks(replace(request.claim, devices=frozenset())):
+                free.keep_back(request.claim)
+            else:
+                free.take(request.claim)
     return granted
 
 
@@ -172,6 +181,10 @@ class Claims:
                 if request.cancelled:
                     raise ClaimCancelled(request.cancelled)
                 await request.signal.wait()
+        except asyncio.CancelledError:
+            if request.lease is not None:  # granted, and nobody is left to use it
+                self.release(request.lease)
+            raise
         finally:
             if request in self._pending:
                 self._pending.remove(request)
@@ -235,11 +248,11 @@ class Claims:
         with self._store.begin() as session:
             free = self._free(session, None)
             bound = _bound_furnaces(session)
-            waiting = [p for p in self._pending if not p.cancelled]
+            ready, amounts = _ready(session), _amounts(session)
             eligible = [
                 p
-                for p in waiting
-                if all(bound.get(d, p.claim.owner) == p.claim.owner for d in p.claim.devices)
+                for p in self._pending
+                if not p.cancelled and _is_within_reach(p.claim, ready, bound, amounts)
             ]
             granted = choose(eligible, free, now)
             for request in granted:
@@ -272,18 +285,41 @@ class Claims:
         return Lease(token=row.id, claim=claim, slots=slots)
 
     def _free(self, session: Session, owner: str | None) -> Free:
-        ready = set(session.scalars(select(DeviceRow.name).where(DeviceRow.state == "ready")))
+        ready = _ready(session)
         if owner is not None:
             bound = _bound_furnaces(session)
             ready -= {device for device, holder in bound.items() if holder != owner}
         for lease in self._leases.values():
             ready -= lease.claim.devices
         places = Counter(session.scalars(select(SlotRow.place).where(_is_free(None))))
-        stock = {row.item: row.amount for row in session.scalars(select(StockRow))}
+        stock = _amounts(session)
         for lease in self._leases.values():
             for item, amount in lease.claim.stock.items():
                 stock[item] = stock.get(item, 0.0) - amount
         return Free(devices=ready, places=places, stock=stock)
+
+
+def _ready(session: Session) -> set[str]:
+    return set(session.scalars(select(DeviceRow.name).where(DeviceRow.state == "ready")))
+
+
+def _amounts(session: Session) -> dict[str, float]:
+    return {row.item: row.amount for row in session.scalars(select(StockRow))}
+
+
+def _is_within_reach(
+    claim: Claim, ready: set[str], bound: Mapping[str, str], amounts: Mapping[str, float]
+) -> bool:
+    """Whether other stages' ends are all it waits for.
+
+    For a device under repair, another firing's furnace or an empty jar nothing is kept
+    back: that would stop everybody else for as long.
+    """
+    return (
+        claim.devices <= ready
+        and all(bound.get(device, claim.owner) == claim.owner for device in claim.devices)
+        and all(amounts.get(item, 0.0) >= amount for item, amount in claim.stock.items())
+    )
 
 
 def _is_free(place: str | None) -> ColumnElement[bool]:
