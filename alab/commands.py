@@ -23,6 +23,8 @@ class Command(Generic[D]):
     """Base of all physical commands."""
 
     word: ClassVar[str]
+    restatable: ClassVar[bool] = False
+    """It states a target: asked again it is checked and sent anew, never re-attached to."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -157,6 +159,7 @@ class OpenDoor(Command[Door]):
     """Be open. Stating a target twice is harmless."""
 
     word: ClassVar[str] = "open_door"
+    restatable: ClassVar[bool] = True
 
     async def start(self, device: Door) -> None:
         """Nothing to acknowledge: ``open`` waits for the limit switch."""
@@ -176,6 +179,7 @@ class ShutDoor(Command[Door]):
     """Be closed. Stating a target twice is harmless."""
 
     word: ClassVar[str] = "shut_door"
+    restatable: ClassVar[bool] = True
 
     async def start(self, device: Door) -> None:
         """Nothing to acknowledge: ``shut`` waits for the limit switch."""

@@ -29,7 +29,15 @@ from alab.interlocks import Situation, TimedReading, overheated, refusal
 from alab.lab import LabDefinition
 from alab.models import FurnaceReading
 from alab.protocols import Device, Door, Furnace
-from alab.store.records import ask, log_event, raise_alarm, set_device_state
+from alab.store.codec import decode
+from alab.store.records import (
+    ask,
+    log_event,
+    raise_alarm,
+    read_setting,
+    set_device_state,
+    write_setting,
+)
 from alab.store.store import Store
 from alab.store.tables import AlarmRow, DeviceRow, IntentRow, QuestionRow, ReadingRow, SlotRow
 
@@ -40,6 +48,8 @@ Effect = Callable[[Session, dict[str, Any]], None]
 
 DONE, NOT_DONE = "it was done", "it was not done"
 OFFLINE_AFTER_MISSES = 3
+STOP = "emergency_stop"
+TRIPPED = "tripped: "
 ANSWERS = [DONE, NOT_DONE, "discard the sample"]
 
 
@@ -70,7 +80,9 @@ class Gateway:
         self._readings: dict[str, TimedReading] = {}
         self._recorded: dict[str, TimedReading] = {}
         self._misses: dict[str, int] = {}
-        self.stopped = ""
+        self._silent: set[str] = set()
+        with store.begin() as session:
+            self.stopped = read_setting(session, STOP) or ""
 
     def device(self, name: str) -> Device:
         """The driver of a device, for asking; commands go through :meth:`perform`."""
@@ -88,6 +100,7 @@ class Gateway:
                 identity = await device.connect()
             except DeviceError as error:
                 offline[name] = str(error)
+                self._silent.add(name)
                 self._set_state(name, "offline", note=str(error))
             else:
                 self._answers(name, identity)
@@ -133,16 +146,16 @@ class Gateway:
                 f"{lease.claim.owner} holds no lease in force on it (token {lease.token})",
             )
         driver = self._devices[device]
-        if intent is None or intent.status == "not_started":
+        begun = await self._recall(intent, driver, command)
+        if intent is None or begun is None:
             await self._check(command, device)
             intent = self._write(key, device, command, lease)
-            started = False
-        else:
-            started = await self._recall(intent, driver, command)
-        if not started:
-            await self._start(intent, driver, command)
-        result = await self._finish(intent, driver, command)
+            begun = command
+            await self._start(intent, driver, begun)
+        result = await self._finish(intent, driver, begun)
         self._settle(intent, "done", result=result, effect=effect)
+        if device in self._silent:
+            self._answers(device)
         return result
 
     async def read_furnace(self, name: str) -> FurnaceReading:
@@ -151,6 +164,8 @@ class Gateway:
         if not isinstance(furnace, Furnace):
             raise InterlockError(name, "is no furnace")
         reading = await furnace.read()
+        if name in self._silent:
+            self._answers(name)
         timed = TimedReading(reading=reading, at=self._clock.now())
         self._readings[name] = timed
         self._misses[name] = 0
@@ -173,28 +188,31 @@ class Gateway:
             except DeviceError as error:
                 self._misses[furnace] = missed + 1
                 if missed + 1 == OFFLINE_AFTER_MISSES:
+                    self._silent.add(furnace)
                     self._set_state(furnace, "offline", note=str(error))
                     self._alarm(furnace, f"does not answer any more: {error}")
-            else:
-                if missed >= OFFLINE_AFTER_MISSES:
-                    self._answers(furnace)
 
     async def emergency_stop(self, reason: str, *, by: str) -> None:
         """Latch the stop and bring every device into its safe state."""
         self.stopped = f"{reason}, by {by}"
         with self._store.begin() as session:
+            write_setting(session, STOP, self.stopped)
             raise_alarm(session, self._clock.now(), "laboratory", f"emergency stop: {reason}")
             log_event(session, self._clock.now(), by, "laboratory", f"emergency stop: {reason}")
-        for name, device in self._devices.items():
-            try:
-                await device.make_safe()
-            except DeviceError as error:
+        safe = {
+            name: self._clock.spawn(device.make_safe(), name=f"make {name} safe")
+            for name, device in self._devices.items()
+        }
+        await self._clock.join(*safe.values())  # all at once: a silent one delays no other
+        for name, made in safe.items():
+            if error := made.exception():
                 self._set_state(name, "quarantined", note=f"could not be made safe: {error}")
 
     def reset_stop(self, *, by: str) -> None:
         """Release the latched stop; a person has looked."""
         self.stopped = ""
         with self._store.begin() as session:
+            write_setting(session, STOP, "")
             log_event(session, self._clock.now(), by, "laboratory", "emergency stop reset")
 
     def set_device(self, name: str, state: str, note: str, *, by: str) -> None:
@@ -229,6 +247,11 @@ class Gateway:
         with self._store.begin() as session:
             named = SlotRow.slot.in_([*slots, device])  # a gripper is named like its arm
             rows = session.scalars(select(SlotRow).where(named)).all()
+            quarantine = session.scalar(
+                select(DeviceRow.note).where(
+                    DeviceRow.name == device, DeviceRow.state == "quarantined"
+                )
+            )
         return Situation(
             lab=self._lab,
             now=self._clock.now(),
@@ -237,10 +260,12 @@ class Gateway:
             doors=states,
             occupied={row.slot: row.sample for row in rows},
             unknown=frozenset(row.slot for row in rows if row.unknown),
+            quarantined="" if quarantine is None else quarantine or "no reason given",
         )
 
     def _furnace_at(self, slot: str) -> str | None:
-        device = self._lab.places[self._lab.place_of(slot)].device
+        place = self._lab.places.get(self._lab.place_of(slot))
+        device = place.device if place else None
         return device if device and isinstance(self._devices[device], Furnace) else None
 
     def _write(self, key: str, device: str, command: Command[Any], lease: Lease) -> IntentRow:
@@ -287,29 +312,38 @@ class Gateway:
             self._note_failure(intent.device, error)
             raise
 
-    async def _recall(self, intent: IntentRow, driver: Device, command: Command[Any]) -> bool:
-        """Whether an act that an earlier run began is under way, or done."""
+    async def _recall(
+        self, intent: IntentRow | None, driver: Device, command: Command[Any]
+    ) -> Command[Any] | None:
+        """The command of an earlier run that is under way or done; None if none is.
+
+        It comes back as it was first written: what an act did is measured against the
+        mass before it, not against what is on the pan by now.
+        """
+        if intent is None or intent.status == "not_started" or command.restatable:
+            return None
+        first = decode(type(command), intent.arguments)
         if intent.status == "running":
-            return True
+            return first
         if intent.status == "unknown":
             answer = self._answer(intent)
             if answer is None:
                 raise UnknownOutcome(intent.device, _question(intent))
             if answer == NOT_DONE:
-                return False
+                return None
             if answer == DONE:
-                return True
+                return first
             raise DeviceFault(intent.device, f"{intent.key}: discarded by the operator")
         if intent.status == "failed":
             raise DeviceFault(intent.device, f"{intent.key} failed before: {intent.error}")
-        started = await command.was_started(driver)
+        started = await first.was_started(driver)
         if started is None:
             self._settle(intent, "unknown", error="found after a restart")
             self._ask(intent)
             raise UnknownOutcome(intent.device, _question(intent))
         if started:
             self._settle(intent, "running")
-        return started
+        return first if started else None
 
     async def _ask_device(self, driver: Device, command: Command[Any]) -> bool:
         try:
@@ -349,11 +383,13 @@ class Gateway:
             ask(session, self._clock.now(), intent.key, _question(intent), ANSWERS)
 
     def _answer(self, intent: IntentRow) -> str | None:
+        """The answer to the latest question about an act; older ones are used up."""
         with self._store.begin() as session:
             return session.scalar(
                 select(QuestionRow.answer)
-                .where(QuestionRow.subject == intent.key, QuestionRow.answer.is_not(None))
+                .where(QuestionRow.subject == intent.key)
                 .order_by(QuestionRow.id.desc())
+                .limit(1)
             )
 
     def _alarm(self, device: str, text: str) -> None:
@@ -361,21 +397,27 @@ class Gateway:
             raise_alarm(session, self._clock.now(), device, text)
 
     async def _trip(self, furnace: str, reason: str) -> None:
-        """Make a furnace safe, once for as long as the alarm is not acknowledged."""
+        """Quarantine a furnace and make it safe at every look that finds it out of bounds.
+
+        The alarm is raised once for as long as it is not acknowledged.
+        """
         with self._store.begin() as session:
             standing = session.scalar(
                 select(AlarmRow.id).where(
-                    AlarmRow.device == furnace, AlarmRow.acknowledged_at.is_(None)
+                    AlarmRow.device == furnace,
+                    AlarmRow.text.startswith(TRIPPED),
+                    AlarmRow.acknowledged_at.is_(None),
                 )
             )
-        await self._devices[furnace].make_safe()
         self._set_state(furnace, "quarantined", note=reason)
         if standing is None:
-            self._alarm(furnace, f"tripped: {reason}; its program was reset")
+            self._alarm(furnace, f"{TRIPPED}{reason}; its program is reset")
+        await self._devices[furnace].make_safe()
 
     def _note_failure(self, device: str, error: DeviceError) -> None:
         """A silent device is offline, a faulty one quarantined; a refusal changes nothing."""
         if isinstance(error, DeviceUnreachable):
+            self._silent.add(device)
             self._set_state(device, "offline", note=str(error))
         elif isinstance(error, DeviceFault):
             self._set_state(device, "quarantined", note=str(error))
@@ -390,6 +432,7 @@ class Gateway:
 
     def _answers(self, name: str, identity: str = "") -> None:
         """A device that answers is ready; only people lift a quarantine."""
+        self._silent.discard(name)
         with self._store.begin() as session:
             row = session.get(DeviceRow, name)
             quarantined = row is not None and row.state == "quarantined"

@@ -37,6 +37,7 @@ class Situation:
         doors: State of each door that matters.
         occupied: Sample in each slot that matters; None for an empty slot.
         unknown: Slots of which nobody knows what stands there.
+        quarantined: Why the device is in quarantine; empty if it is not.
     """
 
     lab: LabDefinition
@@ -46,6 +47,7 @@ class Situation:
     doors: Mapping[str, DoorState]
     occupied: Mapping[str, str | None]
     unknown: frozenset[str]
+    quarantined: str = ""
 
 
 def refusal(command: Command, device: str, situation: Situation) -> str | None:
@@ -55,6 +57,8 @@ def refusal(command: Command, device: str, situation: Situation) -> str | None:
             f"the emergency stop is latched ({situation.stopped}); look at the laboratory, "
             "then 'alab device reset-stop'"
         )
+    if situation.quarantined and not isinstance(command, ShutDoor):
+        return f"it is quarantined ({situation.quarantined}); look at it, then declare it ready"
     match command:
         case StartFiring():
             return _firing(command, device, situation)
@@ -103,7 +107,7 @@ def _firing(command: StartFiring, device: str, situation: Situation) -> str | No
         return f"it has no {command.atmosphere}; it offers {', '.join(definition.atmospheres)}"
     if definition.door and situation.doors.get(definition.door) is not DoorState.CLOSED:
         return f"{definition.door} is {situation.doors.get(definition.door)}, not closed"
-    return _stale(device, situation)
+    return _stale(device, situation) or _busy(device, situation)
 
 
 def _opening(door: str, situation: Situation) -> str | None:
@@ -116,9 +120,12 @@ def _opening(door: str, situation: Situation) -> str | None:
 def _moving(command: RunProgram, arm: str, situation: Situation) -> str | None:
     touched = [s for s in (command.takes_from, command.puts_into, command.reaches_into) if s]
     for slot in touched:
+        if slot not in situation.occupied:
+            return f"there is no slot {slot} in this laboratory; see its lab file"
+    for slot in (arm, *touched):
         if slot in situation.unknown:
             return f"nobody knows what stands in {slot}; answer 'alab questions' first"
-        if chamber := _furnace_of(slot, situation):
+        if slot != arm and (chamber := _furnace_of(slot, situation)):
             door = situation.lab.devices[chamber].door
             if door and situation.doors.get(door) is not DoorState.OPEN:
                 return f"{door} is {situation.doors.get(door)}: an arm needs it open"
@@ -143,6 +150,13 @@ def _furnace_of(slot: str, situation: Situation) -> str | None:
     if device and situation.lab.devices[device].max_temperature_c is not None:
         return device
     return None
+
+
+def _busy(furnace: str, situation: Situation) -> str | None:
+    mode = situation.readings[furnace].reading.mode
+    if mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE):
+        return None
+    return f"its controller is {mode}: a program may only start where none is under way"
 
 
 def _stale(furnace: str, situation: Situation) -> str | None:
