@@ -238,7 +238,7 @@ class QuestionRow(Base):
 
     __tablename__ = "questions"
     id: Mapped[int] = mapped_column(primary_key=True)
-    subject: Mapped[str] = mapped_column(String(120), index=True)
+    subject: Mapped[str] = mapped_column(String(200), index=True)
     text: Mapped[str]
     options: Mapped[list[str]]
     asked_at: Mapped[datetime]
@@ -254,7 +254,7 @@ class EventRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
     actor: Mapped[str] = mapped_column(String(80))
-    subject: Mapped[str] = mapped_column(String(120), index=True)
+    subject: Mapped[str] = mapped_column(String(200), index=True)
     text: Mapped[str]
 
 

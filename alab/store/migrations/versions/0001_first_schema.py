@@ -47,7 +47,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('at', alab.store.tables.UtcDateTime(timezone=True), nullable=False),
     sa.Column('actor', sa.String(length=80), nullable=False),
-    sa.Column('subject', sa.String(length=120), nullable=False),
+    sa.Column('subject', sa.String(length=200), nullable=False),
     sa.Column('text', sa.String(), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
@@ -106,7 +106,7 @@ def upgrade() -> None:
 
     op.create_table('questions',
     sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('subject', sa.String(length=120), nullable=False),
+    sa.Column('subject', sa.String(length=200), nullable=False),
     sa.Column('text', sa.String(), nullable=False),
     sa.Column('options', sa.JSON(), nullable=False),
     sa.Column('asked_at', alab.store.tables.UtcDateTime(timezone=True), nullable=False),
