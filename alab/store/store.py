@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from alab.errors import StoreError
@@ -46,8 +46,9 @@ class Store:
         except DBAPIError as error:
             self.engine.dispose()
             raise StoreError(
-                f"cannot open the lab database {url}: {error.orig}; check that the folder "
-                "exists, is writable and is not in use by another laboratory"
+                f"cannot open the lab database {self.engine.url.render_as_string()}: "
+                f"{error.orig}; check that the folder exists, is writable and is not in use "
+                "by another laboratory"
             ) from error
         except StoreError:
             self.engine.dispose()
@@ -86,7 +87,14 @@ class Store:
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url)
+    try:
+        engine = create_engine(url)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"cannot use {url.split('@')[-1]!r} as a lab database: {error}; write "
+            "sqlite:////path/lab.sqlite3 or postgresql+psycopg://user@host/alab "
+            "(the latter with the extra alab[postgres])"
+        ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _tune_sqlite)
     return engine
