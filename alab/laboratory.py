@@ -360,7 +360,9 @@ class Laboratory:
         with self.store.begin() as session:
             open_questions = session.scalars(
                 select(QuestionRow).where(
-                    QuestionRow.subject.startswith(sample), QuestionRow.answer.is_(None)
+                    (QuestionRow.subject == sample)
+                    | QuestionRow.subject.startswith(f"{sample}/", autoescape=True),
+                    QuestionRow.answer.is_(None),
                 )
             ).all()
         words += [f"Question {q.id} is open: {q.text}" for q in open_questions]
