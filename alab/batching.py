@@ -72,6 +72,11 @@ def suits(limits: FiringLimits, profile: Profile, atmosphere: Atmosphere) -> boo
     )
 
 
+def _abilities(chamber: Chamber) -> tuple[int, float, str]:
+    limits = chamber.limits
+    return len(limits.atmospheres), limits.max_temperature_c, chamber.furnace
+
+
 def next_batch(
     wishes: Sequence[FiringWish],
     chambers: Sequence[Chamber],
@@ -99,7 +104,7 @@ def next_batch(
         if not ready or not fitting:
             continue
         # keep the furnaces that can do more for those that need them
-        chamber = min(fitting, key=lambda c: (len(c.limits.atmospheres), c.furnace))
+        chamber = min(fitting, key=_abilities)
         waited_s = max((now - w.since).total_seconds() for w in ready if w.since)
         on_the_way = len(members) > len(ready)
         if on_the_way and len(ready) < chamber.slots and waited_s < longest_wait_s:
