@@ -285,14 +285,22 @@ def _release(furnace: LadsFurnace) -> int:
 
 def line(world: World, lab: LabDefinition, names: Sequence[str]) -> LadsLine:
     """Make the furnace, its cover, or both, behind one server."""
-    furnaces = [name for name in names if lab.devices[name].kind == "lads_furnace"]
-    if len(furnaces) != 1:
-        raise ValueError(f"one server stands for one furnace, not for {furnaces or names}")
-    name = furnaces[0]
+    name = _furnace_of(lab, names)
     definition = lab.devices[name]
-    covers = [other for other in names if lab.devices[other].kind == "lads_cover"]
-    cover = Cover(world, covers[0] if covers else definition.door or f"{name}_cover")
+    cover = Cover(world, definition.door or f"{name}_cover")
     furnace = LadsFurnace(Chamber(world, lab, name), cover, definition.atmospheres)
     furnace.at_s = world.now_s()
     world.on_advance(furnace.advance)
     return LadsLine(world, furnace, serial_number=f"SIM-{name}")
+
+
+def _furnace_of(lab: LabDefinition, names: Sequence[str]) -> str:
+    """The one furnace among ``names``, or the one whose door is."""
+    found = [
+        name
+        for name, device in lab.devices.items()
+        if device.kind == "lads_furnace" and (name in names or device.door in names)
+    ]
+    if len(found) != 1:
+        raise ValueError(f"one server stands for one furnace; {list(names)} belong to {found}")
+    return found[0]
