@@ -1,0 +1,1 @@
+"""The HTTP face of a running laboratory, and the lab page."""
