@@ -21,7 +21,7 @@ from alab.errors import TargetError
 from alab.models import Atmosphere, FiringLimits, Profile, Segment
 from alab.units import c_to_k, k_to_c
 from planners.synthesis.reactions import Reaction, driving_force_ev_per_atom, metals
-from planners.synthesis.thermo import MissingThermoError, find, written
+from planners.synthesis.thermo import OXIDES, MissingThermoError, find, written
 
 GRID_C = 50.0
 """Setpoints are multiples of this, so that samples share furnaces."""
@@ -36,15 +36,8 @@ _BELOW_MELTING_C = 100.0
 _LEAST_DRIVING_FORCE_EV_PER_ATOM = 0.005
 _UNKNOWN_MELTING_K = 2000.0
 
-_MELTING_OXIDES: Mapping[str, str] = MappingProxyType(
-    {
-        "Li": "Li2O", "Na": "Na2O", "K": "K2O", "Mg": "MgO", "Ca": "CaO", "Sr": "SrO",
-        "Ba": "BaO", "Al": "Al2O3", "Si": "SiO2", "Ti": "TiO2", "Zr": "ZrO2", "Y": "Y2O3",
-        "La": "La2O3", "V": "V2O5", "Cr": "Cr2O3", "Mn": "Mn3O4", "Fe": "Fe2O3",
-        "Co": "CoO", "Ni": "NiO", "Cu": "CuO", "Zn": "ZnO", "Mo": "MoO3", "W": "WO3",
-        "Bi": "Bi2O3", "Nb": "Nb2O5", "Sn": "SnO2", "P": "P2O5",
-    }
-)  # fmt: skip
+_MELTING_OXIDES: Mapping[str, str] = MappingProxyType({**OXIDES, "Mn": "Mn3O4"})
+"""Oxides whose melting points enter the rule; Mn2O3 decomposes long before it melts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

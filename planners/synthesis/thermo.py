@@ -35,11 +35,16 @@ LOWEST_C, HIGHEST_C = 0.0, 1700.0
 _OXYGEN_CP_J_PER_MOL_K = 16.7
 """Kopp's increment for an oxygen atom in a solid (4.0 cal/mol/K)."""
 
-_REFERENCE_OXIDES = (
-    ("Li2O", "Na2O", "K2O", "MgO", "CaO", "SrO", "BaO", "Al2O3", "SiO2", "TiO2", "ZrO2")
-    + ("Y2O3", "La2O3", "V2O5", "Cr2O3", "Mn2O3", "Fe2O3", "CoO", "NiO", "CuO", "ZnO")
-    + ("MoO3", "WO3", "Bi2O3", "Nb2O5", "SnO2", "P2O5")
-)
+OXIDES: Mapping[str, str] = MappingProxyType(
+    {
+        "Li": "Li2O", "Na": "Na2O", "K": "K2O", "Mg": "MgO", "Ca": "CaO", "Sr": "SrO",
+        "Ba": "BaO", "Al": "Al2O3", "Si": "SiO2", "Ti": "TiO2", "Zr": "ZrO2", "Y": "Y2O3",
+        "La": "La2O3", "V": "V2O5", "Cr": "Cr2O3", "Mn": "Mn2O3", "Fe": "Fe2O3",
+        "Co": "CoO", "Ni": "NiO", "Cu": "CuO", "Zn": "ZnO", "Mo": "MoO3", "W": "WO3",
+        "Bi": "Bi2O3", "Nb": "Nb2O5", "Sn": "SnO2", "P": "P2O5",
+    }
+)  # fmt: skip
+"""The oxide that stands for an element in sums over constituent oxides."""
 
 GASES = ("O2", "CO2", "H2O", "N2", "H3N")
 """Gases that reactions are open to, as pymatgen writes them (H3N is ammonia)."""
@@ -240,12 +245,11 @@ def _neumann_kopp(
     """Sum the heat capacities of the constituent oxides, and of oxygen left over."""
     left = dict(Composition(formula).get_el_amt_dict())
     total = [0.0, 0.0, 0.0]
-    for oxide in _REFERENCE_OXIDES:
-        metal, per_oxide = next(iter(Composition(oxide).get_el_amt_dict().items()))
+    for metal, oxide in OXIDES.items():
         coefficients = measured[oxide]
         if metal not in left or coefficients is None:
             continue
-        moles = left.pop(metal) / per_oxide
+        moles = left.pop(metal) / Composition(oxide)[metal]
         left["O"] = left.get("O", 0.0) - moles * Composition(oxide)["O"]
         total = [have + moles * c for have, c in zip(total, coefficients, strict=True)]
     total[0] += left.pop("O", 0.0) * _OXYGEN_CP_J_PER_MOL_K

@@ -1,0 +1,188 @@
+"""What a pattern says of a synthesis, in terms a chemist acts on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from pymatgen.core import Composition
+
+from alab.models import Attempt, Outcome, PhaseAmount, Recipe
+from planners.synthesis.conditions import VOLATILE
+from planners.synthesis.pathways import remaining_reaction
+from planners.synthesis.reactions import (
+    GAS_ELEMENTS,
+    Reaction,
+    driving_force_ev_per_atom,
+    metals,
+    same_residue,
+    try_balance,
+)
+from planners.synthesis.thermo import MissingThermoError, reduced
+
+LEAST_FRACTION = 0.02
+"""Phases below this weight fraction are not argued with."""
+
+_NOTABLE_LOSS = 0.08
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """An outcome sorted by what each phase means.
+
+    Attributes:
+        target_fraction: Weight fraction of the target.
+        unreacted: Weight fraction of each precursor, or of what it decomposes to.
+        intermediates: Weight fraction of each other phase made of the target's metals.
+        foreign: Phases with an element nobody put in: contamination or a wrong fit.
+        remaining: The reaction that would finish the job, None if none balances.
+        remaining_ev_per_atom: Its driving force at the firing, None if unknown.
+        lost: Elements found short against the recipe, with the fraction lost.
+    """
+
+    target_fraction: float
+    unreacted: dict[str, float]
+    intermediates: dict[str, float]
+    foreign: tuple[str, ...]
+    remaining: Reaction | None
+    remaining_ev_per_atom: float | None
+    lost: dict[str, float]
+
+
+def read(recipe: Recipe, outcome: Outcome) -> Evidence:
+    """Sort the phases of an outcome and work out the driving force that is left."""
+    target = reduced(recipe.target)
+    allowed = frozenset(
+        element
+        for p in recipe.precursors
+        for element in Composition(p.formula).get_el_amt_dict()
+    ) | {"O"}
+    unreacted: dict[str, float] = {}
+    intermediates: dict[str, float] = {}
+    foreign: list[str] = []
+    for phase in _notable(outcome):
+        name = reduced(phase.formula)
+        if name == target:
+            continue
+        if not set(Composition(name).get_el_amt_dict()) <= allowed | GAS_ELEMENTS:
+            foreign.append(name)
+        elif any(_comes_from(name, p.formula) for p in recipe.precursors):
+            unreacted[name] = unreacted.get(name, 0.0) + phase.weight_fraction
+        else:
+            intermediates[name] = intermediates.get(name, 0.0) + phase.weight_fraction
+    remaining = remaining_reaction({**unreacted, **intermediates}, target)
+    return Evidence(
+        target_fraction=outcome.target_weight_fraction,
+        unreacted=unreacted,
+        intermediates=intermediates,
+        foreign=tuple(foreign),
+        remaining=remaining,
+        remaining_ev_per_atom=_force(remaining, recipe),
+        lost=_lost(recipe, outcome),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedReaction:
+    """A reaction between two powders that a pattern shows to have happened.
+
+    Attributes:
+        reactants: The two (or one) precursors.
+        product: Phase they made.
+        temperature_c: Highest temperature of the firing: it happened at or below.
+        weight_fraction: How much of the product was found.
+        sample: Where it was seen.
+    """
+
+    reactants: frozenset[str]
+    product: str
+    temperature_c: float
+    weight_fraction: float
+    sample: str
+
+
+def observed_reactions(attempts: Sequence[Attempt]) -> list[ObservedReaction]:
+    """Pair reactions that explain the phases found; only where one pair alone does."""
+    found: list[ObservedReaction] = []
+    for attempt in attempts:
+        if attempt.outcome is None:
+            continue
+        recipe = attempt.recipe
+        for phase in _notable(attempt.outcome):
+            name = reduced(phase.formula)
+            if any(_comes_from(name, p.formula) for p in recipe.precursors):
+                continue
+            pairs = [
+                frozenset(pair)
+                for size in (1, 2)
+                for pair in combinations((p.formula for p in recipe.precursors), size)
+                if try_balance(pair, name) is not None
+            ]
+            if len(pairs) == 1:
+                found.append(
+                    ObservedReaction(
+                        reactants=pairs[0],
+                        product=name,
+                        temperature_c=recipe.max_temperature_c,
+                        weight_fraction=phase.weight_fraction,
+                        sample=attempt.sample,
+                    )
+                )
+    return found
+
+
+def _notable(outcome: Outcome) -> list[PhaseAmount]:
+    return [
+        phase
+        for phase in outcome.phases
+        if phase.weight_fraction >= max(LEAST_FRACTION, 2 * phase.weight_fraction_esd)
+    ]
+
+
+def _comes_from(phase: str, precursor: str) -> bool:
+    return phase == reduced(precursor) or same_residue(precursor, phase)
+
+
+def _force(reaction: Reaction | None, recipe: Recipe) -> float | None:
+    if reaction is None:
+        return None
+    try:
+        return driving_force_ev_per_atom(reaction, recipe.max_temperature_c, recipe.atmosphere)
+    except MissingThermoError:
+        return None
+
+
+def _lost(recipe: Recipe, outcome: Outcome) -> dict[str, float]:
+    """Volatile elements found short, relative to the least volatile one.
+
+    Weight fractions give moles of each metal; their ratio is compared with the target's.
+    """
+    elements = metals(recipe.target)
+    anchors = sorted(elements - set(VOLATILE))
+    phases = _notable(outcome)
+    if not anchors or not phases or any(not _parsable(phase, elements) for phase in phases):
+        return {}
+    moles = {
+        element: sum(
+            phase.weight_fraction
+            / Composition(phase.formula).weight
+            * Composition(phase.formula)[element]
+            for phase in phases
+        )
+        for element in elements
+    }
+    target = Composition(recipe.target)
+    anchor = max(anchors, key=lambda element: target[element])
+    if moles[anchor] <= 0:
+        return {}
+    lost: dict[str, float] = {}
+    for element in sorted(elements & set(VOLATILE)):
+        expected = target[element] / target[anchor]
+        missing = 1 - moles[element] / moles[anchor] / expected
+        hot = recipe.max_temperature_c > VOLATILE[element].onset_c
+        if hot and missing > _NOTABLE_LOSS:
+            lost[element] = missing
+    return lost
+
+
+def _parsable(phase: PhaseAmount, elements: frozenset[str]) -> bool:
+    return metals(phase.formula) <= elements

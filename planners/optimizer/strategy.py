@@ -1,0 +1,207 @@
+"""What to try next with a target: one interface, several ways to choose.
+
+:func:`decide` settles what no strategy may differ on (success, the bound on attempts,
+nothing left to try) and leaves the rest to a :class:`Strategy`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from alab.models import Attempt, Decision, FiringLimits, NextStep, Recipe, Verdict
+from planners.synthesis.thermo import reduced, written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All a strategy may know.
+
+    Attributes:
+        target: Reduced formula of the target.
+        attempts: What was done, oldest first; at least one, none a success.
+        candidates: Recipes that could be run in this laboratory, best first.
+        limits: What the furnaces can do.
+    """
+
+    target: str
+    attempts: tuple[Attempt, ...]
+    candidates: tuple[Recipe, ...]
+    limits: FiringLimits
+
+    @property
+    def last(self) -> Attempt:
+        """The newest attempt."""
+        return self.attempts[-1]
+
+    def untried(self) -> list[Recipe]:
+        """Candidates that were not run: neither these powders at these conditions."""
+        done = {fingerprint(attempt.recipe) for attempt in self.attempts}
+        return [recipe for recipe in self.candidates if fingerprint(recipe) not in done]
+
+    def untried_sets(self) -> list[Recipe]:
+        """Candidates whose set of powders was never weighed in, one a set."""
+        done = {powders(attempt.recipe) for attempt in self.attempts}
+        fresh: dict[frozenset[str], Recipe] = {}
+        for recipe in self.candidates:
+            if powders(recipe) not in done:
+                fresh.setdefault(powders(recipe), recipe)
+        return list(fresh.values())
+
+
+class Strategy(Protocol):
+    """A way to choose the next recipe; deterministic, or seeded by its maker."""
+
+    def next_step(self, situation: Situation) -> Decision:
+        """Choose what to do after the newest attempt, which was no success."""
+        ...
+
+
+class InOrder:
+    """Run the candidates as they are ranked, learning nothing: the baseline."""
+
+    def next_step(self, situation: Situation) -> Decision:
+        """Take the next untried candidate."""
+        untried = situation.untried()
+        if not untried:
+            return give_up(situation.attempts, "every candidate was run")
+        return Decision(
+            step=NextStep.NEW_RECIPE,
+            recipe=untried[0],
+            reasons=(f"Next of {len(untried)} untried recipes, by rank.",),
+        )
+
+
+def decide(
+    target: str,
+    attempts: Sequence[Attempt],
+    *,
+    candidates: Sequence[Recipe],
+    limits: FiringLimits,
+    max_attempts: int = 6,
+    strategy: Strategy | None = None,
+) -> Decision:
+    """Decide what to do with a target after its newest attempt.
+
+    Args:
+        target: Formula of the target.
+        attempts: All attempts at it, oldest first; the outcome of any may be None.
+        candidates: Recipes on offer, best first, as ``propose`` gives them.
+        limits: What the furnaces can do; candidates beyond it are passed over.
+        max_attempts: Firings after which the target is given up.
+        strategy: How to choose; the phase-informed one unless told otherwise.
+
+    Returns:
+        The decision with its reasons. The same arguments give the same decision.
+
+    Raises:
+        ValueError: If ``max_attempts`` is below 1.
+    """
+    if max_attempts < 1:
+        raise ValueError(f"max_attempts is {max_attempts}; at least one attempt is needed")
+    if success := _success(attempts):
+        return success
+    feasible = tuple(recipe for recipe in candidates if within(recipe, limits))
+    if not attempts:
+        return _first(feasible, len(candidates), limits)
+    if len(attempts) >= max_attempts:
+        return give_up(attempts, f"{len(attempts)} of {max_attempts} attempts are used up")
+    if strategy is None:
+        from planners.optimizer.phase_informed import PhaseInformed  # it imports this module
+
+        strategy = PhaseInformed()
+    situation = Situation(
+        target=reduced(target),
+        attempts=tuple(attempts),
+        candidates=feasible,
+        limits=limits,
+    )
+    return strategy.next_step(situation)
+
+
+def give_up(attempts: Sequence[Attempt], why: str) -> Decision:
+    """A decision to stop that names the reason and the best result so far."""
+    measured = [a for a in attempts if a.outcome is not None]
+    if not measured:
+        return Decision(step=NextStep.GIVE_UP, reasons=(f"Given up: {why}.",))
+    best = max(measured, key=target_fraction)
+    name, found = written(best.recipe.target), target_fraction(best)
+    return Decision(
+        step=NextStep.GIVE_UP,
+        reasons=(
+            f"Given up: {why}.",
+            f"Best so far: {found * 100:.0f} wt % {name} "
+            f"in {best.sample}, fired at {best.recipe.max_temperature_c:g} °C from "
+            f"{' + '.join(p.formula for p in best.recipe.precursors)}.",
+        ),
+    )
+
+
+def target_fraction(attempt: Attempt) -> float:
+    """Weight fraction of target found, 0 where nothing was measured."""
+    return attempt.outcome.target_weight_fraction if attempt.outcome is not None else 0.0
+
+
+def powders(recipe: Recipe) -> frozenset[str]:
+    """The set of precursors of a recipe, by reduced formula."""
+    return frozenset(reduced(precursor.formula) for precursor in recipe.precursors)
+
+
+def dwell_s(recipe: Recipe) -> float:
+    """Time at the highest temperature."""
+    top_c = recipe.max_temperature_c
+    return sum(s.dwell_s for s in recipe.profile.segments if s.temperature_c == top_c)
+
+
+def fingerprint(recipe: Recipe) -> tuple[frozenset[str], float, float, str, int]:
+    """What makes two firings the same experiment."""
+    return (
+        powders(recipe),
+        round(recipe.max_temperature_c, 1),
+        round(dwell_s(recipe)),
+        recipe.atmosphere,
+        recipe.regrinds,
+    )
+
+
+def within(recipe: Recipe, limits: FiringLimits) -> bool:
+    """Whether the furnaces can run a recipe."""
+    return (
+        recipe.max_temperature_c <= limits.max_temperature_c
+        and recipe.atmosphere in limits.atmospheres
+        and all(
+            segment.ramp_c_per_min <= limits.max_ramp_c_per_min
+            for segment in recipe.profile.segments
+        )
+    )
+
+
+def _success(attempts: Sequence[Attempt]) -> Decision | None:
+    for attempt in reversed(attempts):
+        outcome = attempt.outcome
+        if outcome is not None and outcome.verdict is Verdict.SUCCESS:
+            return Decision(
+                step=NextStep.DONE,
+                reasons=(
+                    f"{attempt.sample} holds {outcome.target_weight_fraction * 100:.0f} ± "
+                    f"{outcome.target_weight_fraction_esd * 100:.0f} wt % "
+                    f"{written(attempt.recipe.target)} after "
+                    f"{dwell_s(attempt.recipe) / 3600:g} h at "
+                    f"{attempt.recipe.max_temperature_c:g} °C.",
+                ),
+            )
+    return None
+
+
+def _first(feasible: Sequence[Recipe], offered: int, limits: FiringLimits) -> Decision:
+    if not feasible:
+        return give_up(
+            (),
+            f"none of {offered} candidate recipes fits the furnaces "
+            f"({limits.max_temperature_c:g} °C, {limits.max_ramp_c_per_min:g} °C/min, "
+            f"{', '.join(limits.atmospheres)})",
+        )
+    return Decision(
+        step=NextStep.NEW_RECIPE,
+        recipe=feasible[0],
+        reasons=("First attempt: the highest ranked recipe.", *feasible[0].reasons),
+    )
