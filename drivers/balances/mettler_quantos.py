@@ -204,8 +204,9 @@ class MettlerQuantos:
             CommandRejected: If the doser declines (no head, busy).
             UnknownOutcome: If the reply to the start was lost.
         """
+        self._check_mass(mass_mg)
         tolerance_percent = max(tolerance_percent, 100.0 * LEAST_TOLERANCE_MG / mass_mg)
-        self._check_range(mass_mg, tolerance_percent)
+        self._check_tolerance(mass_mg, tolerance_percent)
         await self._move(MOVE_DOOR, DOOR_SHUT)
         await self._move(MOVE_PIN, PIN_LOCKED)
         await self._set(b"QRD 1 1 5", b"%.2f" % mass_mg)
@@ -249,13 +250,15 @@ class MettlerQuantos:
 
     # ---- dosing -----------------------------------------------------------------
 
-    def _check_range(self, mass_mg: float, tolerance_percent: float) -> None:
+    def _check_mass(self, mass_mg: float) -> None:
         if not self._min_dose_mg <= mass_mg <= LARGEST_DOSE_MG:
             raise InterlockError(
                 self._name,
                 f"refused to dose {mass_mg:g} mg: outside {self._min_dose_mg:g} to "
                 f"{LARGEST_DOSE_MG:g} mg; scale the recipe",
             )
+
+    def _check_tolerance(self, mass_mg: float, tolerance_percent: float) -> None:
         if not LEAST_TOLERANCE_PERCENT <= tolerance_percent <= LARGEST_TOLERANCE_PERCENT:
             raise InterlockError(
                 self._name,
