@@ -43,6 +43,7 @@ _HALF_SPREAD = 0.012
 _LAYER_RESISTANCE = 2.5
 _THREE_BODY_MELTS_C = 1000.0
 _LOWEST_HALF_K = 450.0
+_GRID_C = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +135,10 @@ class _Kinetics:
         self._kinds: dict[bytes, _Barriers] = {}
 
     def tempo(self, temperature_c: float, atmosphere: Atmosphere) -> Tempo:
-        """Directions and rate constants, to the nearest degree."""
-        key = (round(temperature_c), atmosphere)
+        """Directions and rate constants, on a grid of temperatures that bounds the memory."""
+        key = (round(temperature_c / _GRID_C), atmosphere)
         if key not in self._tempos:
-            self._tempos[key] = self._work_out(float(key[0]), atmosphere)
+            self._tempos[key] = self._work_out(key[0] * _GRID_C, atmosphere)
         return self._tempos[key]
 
     def _work_out(self, temperature_c: float, atmosphere: Atmosphere) -> Tempo:
