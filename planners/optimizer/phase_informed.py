@@ -13,17 +13,25 @@ from alab.models import (
     Decision,
     NextStep,
     Outcome,
-    PrecursorAmount,
     Recipe,
     Verdict,
 )
-from planners.optimizer.evidence import Evidence, observed_reactions, read
+from planners.optimizer.evidence import Evidence, read
 from planners.optimizer.kinetics import activation_kj_per_mol, temperature_for
+from planners.optimizer.moves import (
+    EXTRA_EXCESS,
+    another,
+    avoiding,
+    enriched,
+    firing,
+    is_new,
+    refire,
+    reheated,
+)
 from planners.optimizer.strategy import (
     Situation,
     dwell_s,
     fingerprint,
-    give_up,
     powders,
     target_fraction,
 )
@@ -32,13 +40,11 @@ from planners.synthesis.conditions import (
     GRID_C,
     LOWEST_FIRING_C,
     ceiling,
-    excess_fraction,
-    profile,
     snap,
 )
-from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM, predict_pathway
-from planners.synthesis.reactions import metals, try_balance, uncertainty_ev_per_atom
-from planners.synthesis.thermo import reduced, written
+from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM
+from planners.synthesis.reactions import metals, uncertainty_ev_per_atom
+from planners.synthesis.thermo import written
 
 GROWN = 0.15
 """From this weight fraction of target on, the same powder is worth refiring."""
@@ -51,8 +57,6 @@ _LEAST_GAIN = 0.05
 _GLASSY_FRACTION = 0.3
 _NOTABLE_DROP = 0.10
 _LARGEST_LOSS = 0.5
-_EXTRA_EXCESS = 0.05
-_RESOLUTION_MG = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def _nothing_measured(situation: Situation) -> Decision:
                 "again with fresh powder.",
             ),
         )
-    return _another(situation, f"two samples of this recipe were lost ({last.sample} last)")
+    return another(situation, f"two samples of this recipe were lost ({last.sample} last)")
 
 
 def _inconclusive(situation: Situation, outcome: Outcome) -> Decision:
@@ -109,7 +113,7 @@ def _inconclusive(situation: Situation, outcome: Outcome) -> Decision:
         )
     )
     if again or recipe.regrinds >= _MOST_REGRINDS:
-        return _another(situation, f"{said}, as before")
+        return another(situation, f"{said}, as before")
     top_c, _ = ceiling(situation.target, situation.limits)
     glassy = outcome.amorphous_suspected or outcome.unexplained_fraction > _GLASSY_FRACTION
     temperature_c = recipe.max_temperature_c
@@ -120,7 +124,7 @@ def _inconclusive(situation: Situation, outcome: Outcome) -> Decision:
     else:
         why = f"{said}; regrinding evens out the powder and the next pattern decides"
     hotter = temperature_c > recipe.max_temperature_c
-    return _refire(
+    return refire(
         situation, temperature_c, DWELL_S if hotter else max(DWELL_S, dwell_s(recipe)), why
     )
 
@@ -137,18 +141,18 @@ def _evaporated(situation: Situation, evidence: Evidence) -> Decision | None:
     at_c = recipe.max_temperature_c
     loss = " and ".join(f"{f * 100:.0f} % of the {e}" for e, f in evidence.lost.items())
     for temperature_c in (at_c - 2 * GRID_C, at_c - GRID_C):
-        cooler = _enriched(
-            _reheated(recipe, max(temperature_c, LOWEST_FIRING_C), 2 * DWELL_S, situation),
+        cooler = enriched(
+            reheated(recipe, max(temperature_c, LOWEST_FIRING_C), 2 * DWELL_S, situation),
             frozenset(evidence.lost),
         )
-        if temperature_c >= LOWEST_FIRING_C and _is_new(situation, cooler):
+        if temperature_c >= LOWEST_FIRING_C and is_new(situation, cooler):
             return Decision(
                 step=NextStep.NEW_RECIPE,
                 recipe=cooler,
                 reasons=(
-                    f"{loss} is missing from the phases found after {_firing(recipe)}: it "
+                    f"{loss} is missing from the phases found after {firing(recipe)}: it "
                     f"evaporated. Fresh powder at {temperature_c:g} °C with "
-                    f"{_EXTRA_EXCESS * 100:.0f} % more of it.",
+                    f"{EXTRA_EXCESS * 100:.0f} % more of it.",
                 ),
             )
     return None
@@ -176,8 +180,8 @@ def _overheated(situation: Situation, evidence: Evidence) -> Decision | None:
         (best.recipe.max_temperature_c + recipe.max_temperature_c) / 2, situation.limits
     )
     for temperature_c in (middle_c, best.recipe.max_temperature_c):
-        gentler = _reheated(recipe, temperature_c, _LONG_DWELL_S, situation)
-        if temperature_c < recipe.max_temperature_c and _is_new(situation, gentler):
+        gentler = reheated(recipe, temperature_c, _LONG_DWELL_S, situation)
+        if temperature_c < recipe.max_temperature_c and is_new(situation, gentler):
             return Decision(
                 step=NextStep.NEW_RECIPE,
                 recipe=gentler,
@@ -186,7 +190,7 @@ def _overheated(situation: Situation, evidence: Evidence) -> Decision | None:
                     f"{_LONG_DWELL_S / 3600:g} h.",
                 ),
             )
-    return _another(situation, said)
+    return another(situation, said)
 
 
 def _unstable(situation: Situation, evidence: Evidence) -> Decision | None:
@@ -200,14 +204,14 @@ def _unstable(situation: Situation, evidence: Evidence) -> Decision | None:
         f"{recipe.max_temperature_c:g} °C in {recipe.atmosphere}: what was found is the "
         "more stable"
     )
-    cooler = _reheated(recipe, recipe.max_temperature_c - 2 * GRID_C, _LONG_DWELL_S, situation)
-    if cooler.max_temperature_c >= LOWEST_FIRING_C and _is_new(situation, cooler):
+    cooler = reheated(recipe, recipe.max_temperature_c - 2 * GRID_C, _LONG_DWELL_S, situation)
+    if cooler.max_temperature_c >= LOWEST_FIRING_C and is_new(situation, cooler):
         return Decision(
             step=NextStep.NEW_RECIPE,
             recipe=cooler,
             reasons=(f"{said}. Cooler, at {cooler.max_temperature_c:g} °C, for longer.",),
         )
-    return _another(situation, said)
+    return another(situation, said)
 
 
 def _inert_intermediate(situation: Situation, evidence: Evidence) -> Decision | None:
@@ -219,17 +223,17 @@ def _inert_intermediate(situation: Situation, evidence: Evidence) -> Decision | 
         return None
     recipe = situation.last.recipe
     culprit = max(evidence.intermediates, key=lambda name: evidence.intermediates[name])
-    avoiding = _avoiding(situation, culprit)
-    if avoiding is None:
+    found = avoiding(situation, culprit)
+    if found is None:
         return None
-    other, force_there = avoiding
+    other, force_there = found
     kept = "" if force_there is None else f", which keeps {force_there * 1000:.0f} meV/atom"
     return Decision(
         step=NextStep.NEW_RECIPE,
         recipe=other,
         reasons=(
             f"{evidence.intermediates[culprit] * 100:.0f} wt % {written(culprit)} formed after "
-            f"{_firing(recipe)} and leaves only {force * 1000:.0f} meV/atom for the step to "
+            f"{firing(recipe)} and leaves only {force * 1000:.0f} meV/atom for the step to "
             f"{written(situation.target)} (slow below {SLUGGISH_EV_PER_ATOM * 1000:.0f}).",
             f"{' + '.join(p.formula for p in other.precursors)} should avoid it{kept}.",
         ),
@@ -239,7 +243,7 @@ def _inert_intermediate(situation: Situation, evidence: Evidence) -> Decision | 
 def _unfinished(situation: Situation, evidence: Evidence) -> Decision:
     recipe = situation.last.recipe
     if _stalled(situation):
-        return _another(
+        return another(
             situation,
             f"regrinding and refiring gained less than {_LEAST_GAIN * 100:.0f} wt %",
             hotter_only=True,
@@ -251,19 +255,19 @@ def _unfinished(situation: Situation, evidence: Evidence) -> Decision:
     left = _left(evidence, recipe)
     if temperature_c <= recipe.max_temperature_c:
         if recipe.regrinds >= _MOST_REGRINDS:
-            return _another(
+            return another(
                 situation,
                 f"{left}, after {recipe.regrinds} regrindings and as hot as {top_why} permits",
                 hotter_only=True,
             )
         why = f"{left}; {recipe.max_temperature_c:g} °C is as hot as {top_why} permits"
-        return _refire(situation, recipe.max_temperature_c, _LONG_DWELL_S, why)
+        return refire(situation, recipe.max_temperature_c, _LONG_DWELL_S, why)
     why = f"{left}; by Jander's law {min(wanted_c, 1999):.0f} °C would finish it in 4 h"
     if grown and recipe.regrinds < _MOST_REGRINDS:
-        return _refire(situation, temperature_c, DWELL_S, why)
-    hotter = _reheated(recipe, temperature_c, DWELL_S, situation)
-    if not _is_new(situation, hotter):
-        return _another(situation, left, hotter_only=True)
+        return refire(situation, temperature_c, DWELL_S, why)
+    hotter = reheated(recipe, temperature_c, DWELL_S, situation)
+    if not is_new(situation, hotter):
+        return another(situation, left, hotter_only=True)
     return Decision(
         step=NextStep.NEW_RECIPE,
         recipe=hotter,
@@ -309,132 +313,14 @@ def _stalled(situation: Situation) -> bool:
     if len(situation.attempts) < 2 or situation.last.recipe.regrinds == 0:
         return False
     before = situation.attempts[-2]
+    if (
+        situation.last.recipe.regrinds < _MOST_REGRINDS
+        and target_fraction(situation.last) >= 2 * GROWN
+    ):
+        return False  # near enough for one more, longer firing
     if before.outcome is None or powders(before.recipe) != powders(situation.last.recipe):
         return False
     return target_fraction(situation.last) - target_fraction(before) < _LEAST_GAIN
-
-
-def _another(situation: Situation, why: str, *, hotter_only: bool = False) -> Decision:
-    """Other powders, then other conditions; give up where none are left.
-
-    Args:
-        situation: What is known.
-        why: What speaks against going on with this powder.
-        hotter_only: Whether the reaction was too slow, so that the same powders are only
-            worth a new firing above the hottest one so far.
-    """
-    fresh, untried = situation.untried_sets(), situation.untried()
-    if hotter_only:
-        untried = [r for r in untried if r.max_temperature_c > _hottest_c(situation, r)]
-    if not fresh and not untried:
-        return give_up(
-            situation.attempts,
-            f"{why}, and no {'other powders or hotter firing' if hotter_only else 'recipe'} "
-            "is left to try",
-        )
-    recipe = (fresh or untried)[0]
-    names = " + ".join(p.formula for p in recipe.precursors)
-    return Decision(
-        step=NextStep.NEW_RECIPE,
-        recipe=recipe,
-        reasons=(f"{_capital(why)}. Next: {names} at {recipe.max_temperature_c:g} °C.",),
-    )
-
-
-def _hottest_c(situation: Situation, recipe: Recipe) -> float:
-    return max(
-        (
-            a.recipe.max_temperature_c
-            for a in situation.attempts
-            if powders(a.recipe) == powders(recipe)
-        ),
-        default=0.0,
-    )
-
-
-def _refire(situation: Situation, temperature_c: float, long_s: float, why: str) -> Decision:
-    recipe = situation.last.recipe
-    again = replace(
-        recipe,
-        profile=profile(temperature_c, situation.limits, dwell_s=long_s),
-        regrinds=recipe.regrinds + 1,
-    )
-    return Decision(
-        step=NextStep.REFIRE,
-        recipe=again,
-        reasons=(
-            f"{_capital(why)} → regrind and refire at {temperature_c:g} °C for "
-            f"{long_s / 3600:g} h.",
-        ),
-    )
-
-
-def _avoiding(situation: Situation, culprit: str) -> tuple[Recipe, float | None] | None:
-    """An untried set that should not form a phase, the one with most energy at the end."""
-    guilty = {
-        seen.reactants
-        for seen in observed_reactions(situation.attempts)
-        if seen.product == culprit
-    }
-    options: list[tuple[float, int, Recipe, float | None]] = []
-    for rank, recipe in enumerate(situation.untried_sets()):
-        names = tuple(p.formula for p in recipe.precursors)
-        reaction = try_balance(names, situation.target)
-        if reaction is None or any(pair <= set(names) for pair in guilty):
-            continue
-        pathway = predict_pathway(reaction, recipe.max_temperature_c, recipe.atmosphere)
-        if pathway is not None and culprit in map(reduced, pathway.intermediates):
-            continue
-        force = None if pathway is None else pathway.last_step_ev_per_atom
-        options.append((force or 0.0, -rank, recipe, force))
-    if not options:
-        return None
-    _, _, recipe, force = max(options, key=lambda option: option[:2])
-    return recipe, force
-
-
-def _reheated(
-    recipe: Recipe, temperature_c: float, long_s: float, situation: Situation
-) -> Recipe:
-    """The same powders at another temperature, with the excess that goes with it."""
-    amounts = tuple(
-        _scaled(
-            p,
-            (1 + _excess(p, temperature_c)) / (1 + _excess(p, recipe.max_temperature_c)),
-        )
-        for p in recipe.precursors
-    )
-    return replace(
-        recipe,
-        precursors=amounts,
-        profile=profile(temperature_c, situation.limits, dwell_s=long_s),
-        regrinds=0,
-    )
-
-
-def _enriched(recipe: Recipe, elements: frozenset[str]) -> Recipe:
-    return replace(
-        recipe,
-        precursors=tuple(
-            _scaled(p, 1 + _EXTRA_EXCESS if metals(p.formula) & elements else 1.0)
-            for p in recipe.precursors
-        ),
-    )
-
-
-def _scaled(amount: PrecursorAmount, factor: float) -> PrecursorAmount:
-    steps = round(amount.mass_mg * factor / _RESOLUTION_MG)
-    return replace(
-        amount, moles=amount.moles * factor, mass_mg=round(steps * _RESOLUTION_MG, 6)
-    )
-
-
-def _excess(amount: PrecursorAmount, temperature_c: float) -> float:
-    return max(excess_fraction(e, temperature_c) for e in metals(amount.formula))
-
-
-def _is_new(situation: Situation, recipe: Recipe) -> bool:
-    return fingerprint(recipe) not in {fingerprint(a.recipe) for a in situation.attempts}
 
 
 def _left(evidence: Evidence, recipe: Recipe) -> str:
@@ -444,17 +330,13 @@ def _left(evidence: Evidence, recipe: Recipe) -> str:
     names = " and ".join(written(name) for name in sorted(others)) or "other phases"
     kind = "unreacted " if evidence.unreacted else ""
     share = weight if others else 1 - evidence.target_fraction
-    text = f"{share * 100:.0f} wt % {kind}{names} left after {_firing(recipe)}"
+    text = f"{share * 100:.0f} wt % {kind}{names} left after {firing(recipe)}"
     text += f", with {evidence.target_fraction * 100:.0f} wt % target"
     if evidence.remaining_ev_per_atom is not None:
         text += (
             f"; {evidence.remaining_ev_per_atom * 1000:.0f} meV/atom of driving force remain"
         )
     return text
-
-
-def _firing(recipe: Recipe) -> str:
-    return f"{dwell_s(recipe) / 3600:g} h at {recipe.max_temperature_c:g} °C"
 
 
 def _notes(evidence: Evidence) -> list[str]:
@@ -464,7 +346,3 @@ def _notes(evidence: Evidence) -> list[str]:
         f"{', '.join(map(written, evidence.foreign))} holds an element nobody put in: "
         "contamination or a wrong match; it was not argued from."
     ]
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from pymatgen.core import Composition
 
 from alab.errors import TargetError
-from alab.models import Atmosphere, FiringLimits, PrecursorAmount, Recipe
+from alab.models import Atmosphere, FiringLimits, Recipe
 from planners.synthesis.conditions import (
     DWELL_S,
     GRID_C,
@@ -26,6 +26,7 @@ from planners.synthesis.conditions import (
     profile,
     snap,
 )
+from planners.synthesis.doses import DoseError, Doses
 from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM, Pathway, predict_pathway
 from planners.synthesis.reactions import (
     BalanceError,
@@ -40,8 +41,6 @@ from planners.synthesis.screen import check_target
 from planners.synthesis.thermo import find, reduced, written
 
 MOST_PRECURSORS = 5
-_LARGEST_SCALE_UP = 2.0
-"""A batch may grow by this factor so that its smallest powder can be dosed."""
 
 _COMMON: Mapping[str, float] = MappingProxyType(
     {
@@ -110,13 +109,13 @@ def propose(
         key=lambda candidate: (-candidate.score, str(candidate.reaction)),
     )
     ranked = _downhill(formula, ranked)
-    doses = _Doses(shelf, batch_mass_mg, dose_resolution_mg, min_dose_mg)
+    doses = Doses(shelf, batch_mass_mg, dose_resolution_mg, min_dose_mg)
     recipes: list[Recipe] = []
     refusals: list[str] = []
     for candidate in ranked:
         try:
             recipes.append(_recipe(candidate, atmosphere, gas_reason, limits, doses))
-        except _DoseError as error:
+        except DoseError as error:
             refusals.append(str(error))
         if len(recipes) == count:
             return recipes
@@ -215,64 +214,12 @@ def _downhill(target: str, ranked: Sequence[_Candidate]) -> list[_Candidate]:
     )
 
 
-class _DoseError(Exception):
-    """Masses that the doser or the stock cannot give."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Doses:
-    """What the doser and the stock allow."""
-
-    shelf: Mapping[str, float]
-    batch_mass_mg: float
-    resolution_mg: float
-    min_dose_mg: float
-
-    def amounts(self, reaction: Reaction, temperature_c: float) -> tuple[PrecursorAmount, ...]:
-        """Masses of each powder, excess of volatile elements included.
-
-        Raises:
-            _DoseError: If a powder is too little to dose or not in stock.
-        """
-        moles = {
-            powder: float(n)
-            * (1 + max(excess_fraction(e, temperature_c) for e in metals(powder)))
-            for powder, n in reaction.reactants.items()
-        }
-        per_mole_mg = self.batch_mass_mg / Composition(reaction.product).weight
-        masses_mg = {p: n * Composition(p).weight * per_mole_mg for p, n in moles.items()}
-        least = min(masses_mg, key=lambda powder: masses_mg[powder])
-        scale = max(1.0, self.min_dose_mg / masses_mg[least])
-        if scale > _LARGEST_SCALE_UP:
-            raise _DoseError(
-                f"{masses_mg[least]:.2f} mg {least} is below the doser's "
-                f"{self.min_dose_mg:g} mg; ask for a larger batch"
-            )
-        amounts = tuple(
-            PrecursorAmount(formula=p, moles=n, mass_mg=self._rounded(masses_mg[p] * scale))
-            for p, n in moles.items()
-        )
-        for amount in amounts:
-            if amount.mass_mg > self.shelf[amount.formula]:
-                raise _DoseError(
-                    f"{amount.mass_mg:g} mg {amount.formula} are needed and "
-                    f"{self.shelf[amount.formula]:g} mg are on the shelf; refill the jar"
-                )
-        return amounts
-
-    def _rounded(self, mass_mg: float) -> float:
-        steps = round(mass_mg / self.resolution_mg)
-        while steps * self.resolution_mg < self.min_dose_mg:
-            steps += 1
-        return round(steps * self.resolution_mg, 6)
-
-
 def _recipe(
     candidate: _Candidate,
     atmosphere: Atmosphere,
     gas_reason: str,
     limits: FiringLimits,
-    doses: _Doses,
+    doses: Doses,
 ) -> Recipe:
     reaction, firing = candidate.reaction, candidate.firing
     gas = f"Fired in {atmosphere}: {gas_reason}."
@@ -359,7 +306,7 @@ def _sentence(text: str) -> str:
 
 
 def _variants(
-    best: Recipe, below_score: float, limits: FiringLimits, doses: _Doses
+    best: Recipe, below_score: float, limits: FiringLimits, doses: Doses
 ) -> list[Recipe]:
     """The best set under other conditions: hotter, gentler and longer, much longer."""
     at_c = best.max_temperature_c
@@ -380,7 +327,7 @@ def _variants(
         seen.add((temperature_c, dwell_s))
         try:
             amounts = doses.amounts(reaction, temperature_c)
-        except _DoseError:
+        except DoseError:
             continue  # the best set fits the stock only without the larger excess
         force = _known_force(reaction, temperature_c, best.atmosphere)
         firing = f"{temperature_c:g} °C for {dwell_s / 3600:g} h. {reason}"
