@@ -1,0 +1,392 @@
+"""Firing: gather samples into batches, load, heat, cool, unload.
+
+The dispatcher serves the whole laboratory: samples of any campaign that want the same
+profile share a furnace.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from prefect import flow
+from prefect.artifacts import acreate_image_artifact
+from sqlalchemy import select
+
+from alab.batching import Chamber, FiringWish, next_batch
+from alab.claims import ACTIVE_FIRING, Claim, Lease
+from alab.commands import OpenDoor, ShutDoor, StartFiring
+from alab.errors import AlabError, DeviceError, UnknownOutcome
+from alab.lab import Capability
+from alab.laboratory import Laboratory
+from alab.life import Control, Event, Status
+from alab.models import Atmosphere, FurnaceMode, Profile, Recipe
+from alab.store.codec import decode, encode
+from alab.store.records import log_event, raise_alarm
+from alab.store.tables import AttemptRow, DeviceRow, FiringRow, ReadingRow, SampleRow, SlotRow
+from flows.context import current_laboratory
+from flows.moves import move
+from flows.pictures import curve
+from flows.stage import leased, stage, until_answered
+
+OVERDUE_FACTOR = 1.5
+LONGEST_COOLING_S = 48 * 3600.0
+COMING = (Status.QUEUED, Status.PREPARING, Status.REGRINDING)
+
+
+async def dispatch(laboratory: Laboratory) -> None:
+    """Start firings for ever: the participant that fills the furnaces."""
+    running: dict[int, asyncio.Task[object]] = {}
+    for number in _active(laboratory):
+        running[number] = laboratory.clock.spawn(fire(number), name=f"firing {number}")
+    while True:
+        if number := _plan(laboratory):
+            running[number] = laboratory.clock.spawn(fire(number), name=f"firing {number}")
+            continue
+        await _something_new(laboratory)
+
+
+async def _something_new(laboratory: Laboratory) -> None:
+    """Wait for a change, or until a waiting sample's patience ends."""
+    alarm: asyncio.Task[object] | None = None
+    if (patience_s := _patience_s(laboratory)) is not None:
+        alarm = laboratory.clock.spawn(_ring(laboratory, patience_s), name="batch deadline")
+    await laboratory.changed.wait()
+    if alarm is not None:
+        alarm.cancel()
+
+
+async def _ring(laboratory: Laboratory, after_s: float) -> None:
+    await laboratory.clock.sleep(after_s)
+    laboratory.changed.set()
+
+
+def _patience_s(laboratory: Laboratory) -> float | None:
+    """Time until the longest-waiting sample waits no longer, None if none waits."""
+    longest = timedelta(hours=laboratory.lab.longest_wait_h)
+    now = laboratory.clock.now()
+    ends = [w.since + longest for w in _wishes(laboratory) if w.since]
+    later = [(end - now).total_seconds() for end in ends if end > now]
+    return min(later) if later else None
+
+
+def _plan(laboratory: Laboratory) -> int | None:
+    """Write the next firing down, if there is one to start now."""
+    batch = next_batch(
+        _wishes(laboratory),
+        _free_chambers(laboratory),
+        laboratory.clock.now(),
+        laboratory.lab.longest_wait_h * 3600,
+    )
+    if batch is None:
+        return None
+    slots = laboratory.lab.slots(laboratory.lab.place_at(batch.furnace))
+    with laboratory.store.begin() as session:
+        row = FiringRow(
+            furnace=batch.furnace,
+            status="loading",
+            profile=encode(batch.profile),
+            atmosphere=batch.atmosphere,
+            slots=dict(zip(batch.samples, slots, strict=False)),
+            created_at=laboratory.clock.now(),
+        )
+        session.add(row)
+        session.flush()
+        for sample in batch.samples:
+            round_ = session.get_one(SampleRow, sample).round
+            attempt = session.scalars(
+                select(AttemptRow).where(
+                    AttemptRow.sample == sample, AttemptRow.round == round_
+                )
+            ).one()
+            attempt.firing = row.id
+            laboratory.happened_in(session, sample, Event.LOAD, f"for {batch.furnace}")
+        return row.id
+
+
+def _wishes(laboratory: Laboratory) -> list[FiringWish]:
+    with laboratory.store.begin() as session:
+        rows = session.scalars(
+            select(SampleRow)
+            .where(
+                SampleRow.status.in_((Status.PREPARED, *COMING)),
+                SampleRow.control == Control.RUN,
+            )
+            .order_by(SampleRow.name)
+        ).all()
+    wishes: list[FiringWish] = []
+    for row in rows:
+        recipe = decode(Recipe, row.recipe)
+        wishes.append(
+            FiringWish(
+                sample=row.name,
+                profile=recipe.profile,
+                atmosphere=recipe.atmosphere,
+                priority=row.priority,
+                since=row.status_at if row.status == Status.PREPARED else None,
+            )
+        )
+    return wishes
+
+
+def _free_chambers(laboratory: Laboratory) -> list[Chamber]:
+    with laboratory.store.begin() as session:
+        busy = set(
+            session.scalars(
+                select(FiringRow.furnace).where(FiringRow.status.in_(ACTIVE_FIRING))
+            )
+        )
+        ready = set(session.scalars(select(DeviceRow.name).where(DeviceRow.state == "ready")))
+        taken = set(
+            session.scalars(
+                select(SlotRow.place).where(SlotRow.sample.is_not(None) | SlotRow.unknown)
+            )
+        )
+    chambers: list[Chamber] = []
+    for furnace in laboratory.named(Capability.FURNACE):
+        place, door = laboratory.lab.place_at(furnace), laboratory.lab.devices[furnace].door
+        needed = {furnace, *([door] if door else [])}
+        if furnace in busy or place in taken or not needed <= ready:
+            continue
+        chambers.append(
+            Chamber(
+                furnace=furnace,
+                limits=laboratory.lab.firing_limits(furnace),
+                slots=laboratory.lab.places[place].slots,
+            )
+        )
+    return chambers
+
+
+def _active(laboratory: Laboratory) -> list[int]:
+    with laboratory.store.begin() as session:
+        return list(
+            session.scalars(
+                select(FiringRow.id)
+                .where(FiringRow.status.in_(ACTIVE_FIRING))
+                .order_by(FiringRow.id)
+            )
+        )
+
+
+@flow(name="fire", flow_run_name="firing {firing}", persist_result=False)
+async def fire(firing: int) -> None:
+    """One run of a furnace, from wherever it is; samples that it loses are failed."""
+    laboratory = current_laboratory()
+    while True:
+        status = _row(laboratory, firing).status
+        try:
+            match status:
+                case "loading":
+                    await load(firing)
+                case "heating" | "cooling":
+                    await heat(firing)
+                case "unloading":
+                    await recover(firing)
+                case _:
+                    return
+        except UnknownOutcome as error:
+            await until_answered(laboratory, error, f"firing {firing}")
+        except AlabError as error:
+            _give_up(laboratory, firing, error)
+            return
+
+
+@stage("load")
+async def load(firing: int) -> None:
+    """Open the door, set every crucible in, shut it, start the program."""
+    laboratory = current_laboratory()
+    row = _row(laboratory, firing)
+    async with leased(laboratory, _claim(laboratory, row, "load")) as lease:
+        await _door(laboratory, row, lease, OpenDoor())
+        for sample, slot in row.slots.items():
+            home = laboratory.sample(sample).home_slot
+            assert home is not None  # noqa: S101
+            key = f"firing {firing}/load {sample}"
+            await move(laboratory, key, sample, home, slot, lease)
+        await _door(laboratory, row, lease, ShutDoor())
+        start = StartFiring(
+            profile=decode(Profile, row.profile), atmosphere=Atmosphere(row.atmosphere)
+        )
+        await laboratory.gateway.perform(
+            f"firing {firing}/start", row.furnace, start, lease=lease
+        )
+    _set(laboratory, firing, status="heating", heated_from=laboratory.clock.now())
+
+
+@stage("heat")
+async def heat(firing: int) -> None:
+    """Watch the program to its end, and the furnace down to its door limit."""
+    laboratory = current_laboratory()
+    row = _row(laboratory, firing)
+    if row.status == "heating":
+        await _until_done(laboratory, row)
+        _set(laboratory, firing, status="cooling")
+    await _until_cool(laboratory, row)
+    _set(laboratory, firing, status="unloading", ended_at=laboratory.clock.now())
+    await _heating_curve(laboratory, _row(laboratory, firing))
+
+
+@stage("recover")
+async def recover(firing: int) -> None:
+    """Open the door, take every crucible home, shut it."""
+    laboratory = current_laboratory()
+    row = _row(laboratory, firing)
+    async with leased(laboratory, _claim(laboratory, row, "recover")) as lease:
+        await _door(laboratory, row, lease, OpenDoor(), again="unload")
+        for sample, slot in row.slots.items():
+            sample_row = laboratory.sample(sample)
+            if Status(sample_row.status) is not Status.FIRING or sample_row.home_slot is None:
+                continue
+            key = f"firing {firing}/unload {sample}"
+            await move(laboratory, key, sample, slot, sample_row.home_slot, lease)
+            laboratory.happened(sample, Event.UNLOAD)
+        await _door(laboratory, row, lease, ShutDoor(), again="unload")
+    _set(laboratory, firing, status="finished")
+
+
+def _claim(laboratory: Laboratory, row: FiringRow, stage_name: str) -> Claim:
+    chamber = laboratory.lab.place_at(row.furnace)
+    arm = laboratory.lab.arm_for(f"{laboratory.lab.rack}.1", f"{chamber}.1")
+    door = laboratory.lab.devices[row.furnace].door
+    with laboratory.store.begin() as session:
+        priority = max(session.get_one(SampleRow, s).priority for s in row.slots)
+    return Claim(
+        owner=f"firing {row.id}",
+        stage=stage_name,
+        devices=frozenset({row.furnace, arm, *([door] if door else [])}),
+        priority=priority + (stage_name == "recover"),
+    )
+
+
+async def _door(
+    laboratory: Laboratory,
+    row: FiringRow,
+    lease: Lease,
+    command: OpenDoor | ShutDoor,
+    again: str = "load",
+) -> None:
+    if door := laboratory.lab.devices[row.furnace].door:
+        key = f"firing {row.id}/{again}/{command.word}"
+        await laboratory.gateway.perform(key, door, command, lease=lease)
+
+
+async def _until_done(laboratory: Laboratory, row: FiringRow) -> None:
+    """Wait while the program runs; a furnace held at its panel is not finished."""
+    profile = decode(Profile, row.profile)
+    began = row.heated_from or laboratory.clock.now()
+    due_s = profile.duration_s() * OVERDUE_FACTOR + 3600
+    held = overdue = False
+    while True:
+        reading = await laboratory.gateway.read_furnace(row.furnace)
+        if reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE):
+            break
+        if reading.mode is FurnaceMode.HOLDING and not held:
+            held = True
+            _alarm(laboratory, row.furnace, f"firing {row.id} is held at the panel; release it")
+        elapsed_s = (laboratory.clock.now() - began).total_seconds()
+        if elapsed_s > due_s and not overdue:
+            overdue = True
+            _alarm(laboratory, row.furnace, f"firing {row.id} takes longer than expected")
+        await laboratory.clock.sleep(laboratory.watch_period_s)
+    _check_soaked(laboratory, row, profile)
+
+
+def _check_soaked(laboratory: Laboratory, row: FiringRow, profile: Profile) -> None:
+    """A program that ended without reaching its temperature did not fire anything."""
+    with laboratory.store.begin() as session:
+        hottest = max(
+            session.scalars(
+                select(ReadingRow.temperature_c).where(
+                    ReadingRow.device == row.furnace, ReadingRow.at >= row.heated_from
+                )
+            ),
+            default=0.0,
+        )
+    if hottest < profile.max_temperature_c - 25.0:
+        note = (
+            f"only reached {hottest:.0f} °C of {profile.max_temperature_c:.0f} °C: the program "
+            "was broken off"
+        )
+        _alarm(laboratory, row.furnace, f"firing {row.id} {note}")
+        _set(laboratory, row.id, note=note)
+
+
+async def _until_cool(laboratory: Laboratory, row: FiringRow) -> None:
+    """Wait for a measured temperature, not for a time."""
+    limit_c = laboratory.lab.devices[row.furnace].door_limit_c
+    began = laboratory.clock.now()
+    warned = False
+    while (
+        reading := await laboratory.gateway.read_furnace(row.furnace)
+    ).temperature_c > limit_c:
+        waited_s = (laboratory.clock.now() - began).total_seconds()
+        if waited_s > LONGEST_COOLING_S and not warned:
+            warned = True
+            _alarm(
+                laboratory,
+                row.furnace,
+                f"still at {reading.temperature_c:.0f} °C after {waited_s / 3600:.0f} h",
+            )
+        await laboratory.clock.sleep(laboratory.watch_period_s)
+
+
+async def _heating_curve(laboratory: Laboratory, row: FiringRow) -> None:
+    with laboratory.store.begin() as session:
+        points = session.execute(
+            select(ReadingRow.at, ReadingRow.temperature_c, ReadingRow.setpoint_c)
+            .where(
+                ReadingRow.device == row.furnace,
+                ReadingRow.at >= row.heated_from,
+                ReadingRow.at <= row.ended_at,
+            )
+            .order_by(ReadingRow.at)
+        ).all()
+    if not points or row.heated_from is None:
+        return
+    hours = [(p.at - row.heated_from).total_seconds() / 3600 for p in points]
+    await acreate_image_artifact(
+        key=f"heating-curve-firing-{row.id}",
+        image_url=curve(
+            hours, [[p.temperature_c for p in points]], x_title="time / h", y_title="°C"
+        ),
+        description=f"Heating curve of {row.furnace}: {', '.join(row.slots)}",
+    )
+
+
+def _give_up(laboratory: Laboratory, firing: int, error: AlabError) -> None:
+    """The furnace failed: its samples are failed, and a person has to empty it."""
+    row = _row(laboratory, firing)
+    _set(laboratory, firing, status="failed", note=str(error), ended_at=laboratory.clock.now())
+    device = error.device if isinstance(error, DeviceError) else row.furnace
+    for sample in row.slots:
+        if Status(laboratory.sample(sample).status) is Status.FIRING:
+            laboratory.happened(sample, Event.FAIL, f"{device}: {error}")
+            laboratory.ask_to_clear(sample)
+    _alarm(laboratory, row.furnace, f"firing {firing} failed: {error}")
+    laboratory.changed.set()
+
+
+def _alarm(laboratory: Laboratory, device: str, text: str) -> None:
+    with laboratory.store.begin() as session:
+        raise_alarm(session, laboratory.clock.now(), device, text)
+
+
+def _row(laboratory: Laboratory, firing: int) -> FiringRow:
+    with laboratory.store.begin() as session:
+        return session.get_one(FiringRow, firing)
+
+
+def _set(laboratory: Laboratory, firing: int, **fields: object) -> None:
+    with laboratory.store.begin() as session:
+        row = session.get_one(FiringRow, firing)
+        for column, value in fields.items():
+            setattr(row, column, value)
+        if "status" in fields:
+            log_event(
+                session,
+                laboratory.clock.now(),
+                "laboratory",
+                row.furnace,
+                f"firing {firing}: {fields['status']}",
+            )
+    laboratory.claims.grant()
+    laboratory.changed.set()

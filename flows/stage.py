@@ -1,0 +1,76 @@
+"""What every stage shares: its lease, its retries, its patience with operators."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy import select
+
+from alab.claims import Claim, Lease
+from alab.errors import AlabError, UnknownOutcome
+from alab.laboratory import Laboratory
+from alab.store.tables import QuestionRow
+
+RETRY_AFTER_S = 60.0
+RETRIES = 3
+
+
+async def _may_retry(_task: Any, _run: Any, state: Any) -> bool:
+    """Whether a failed stage raised something that may pass by itself."""
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, AlabError) and error.retryable
+
+
+def stage(name: str) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
+    """A Prefect task that may be run again: whatever it already did, the gateway skips.
+
+    Errors that are ``retryable`` are tried again by Prefect; the waiting in between is
+    laboratory time (see :func:`patiently`).
+    """
+    return task(
+        name=name,
+        task_run_name=name + " {sample}" if name not in FIRING_STAGES else name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=0,
+        retry_condition_fn=_may_retry,
+    )
+
+
+FIRING_STAGES = ("load", "heat", "recover")
+
+
+@asynccontextmanager
+async def leased(laboratory: Laboratory, claim: Claim) -> AsyncIterator[Lease]:
+    """Hold everything a stage needs, and give it back whatever happens.
+
+    A device that does not answer is given a minute before Prefect tries the stage again.
+    """
+    lease = await laboratory.claims.acquire(claim)
+    try:
+        yield lease
+    except AlabError as error:
+        laboratory.claims.release(lease)
+        if error.retryable:
+            await laboratory.clock.sleep(RETRY_AFTER_S)
+        raise
+    finally:
+        laboratory.claims.release(lease)
+
+
+async def until_answered(laboratory: Laboratory, error: UnknownOutcome, subject: str) -> None:
+    """Wait until the operator has answered every open question about ``subject``."""
+    del error
+    while True:
+        with laboratory.store.begin() as session:
+            standing = session.scalar(
+                select(QuestionRow.id).where(
+                    QuestionRow.subject.startswith(subject), QuestionRow.answer.is_(None)
+                )
+            )
+        if standing is None:
+            return
+        await laboratory.changed.wait()
