@@ -1,0 +1,451 @@
+"""Whole-pattern refinement of given phases.
+
+The weighted sum of squares
+
+    χ² = Σ_i w_i (y_i − Σ_p c_p φ_p(2θ_i; θ) − Σ_k b_k T_k(2θ_i))²,   c_p ≥ 0
+
+is linear in the amounts c and the background b, which are solved for inside (variable
+projection, Golub & Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, with Kaufman's Jacobian);
+Levenberg-Marquardt moves the rest θ: displacement and width for all, cell strain, size,
+strain broadening, extra B and texture of each phase. Each of these has a prior, so that
+a phase of few counts keeps to what is usual. JAX draws the profiles, their derivatives and
+the normal matrix; the small algebra is NumPy's.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from analysis.diffraction.pattern import Pattern
+from analysis.diffraction.profile import (
+    EXTRA_B,
+    GLOBAL_PARAMETERS,
+    MICROSTRAIN,
+    PHASE_PARAMETERS,
+    SIZE,
+    Batch,
+    Grid,
+    Instrument,
+    batch,
+    draw,
+    draw_with_slopes,
+)
+from analysis.diffraction.reflections import STRAINS, Lines
+
+Array = NDArray[np.float64]
+
+SLOTS = 8
+"""Most phases in one refinement."""
+POINTS = 3072
+"""Every pattern is binned and padded to this many points, so that one shape is compiled."""
+BACKGROUND = 14
+"""Columns of the background: Chebyshev polynomials, and one that rises as 1/2θ."""
+
+_COLUMNS = 1 + PHASE_PARAMETERS + GLOBAL_PARAMETERS
+_MODEL_ERROR = 0.05
+"""Share of the net counts by which profiles are taken to be wrong; tempers strong peaks."""
+_LOWEST_DEG, _WIDEST_DEG = 8.0, 100.0
+
+# Prior mean, its standard deviation, and hard bounds of each parameter.
+_PHASE_MEAN = np.array([0.0] * STRAINS + [0.03, 0.03, 0.0] + [0.0] * 3)
+_PHASE_SIGMA = np.array([0.003] * STRAINS + [0.15, 0.2, 0.4] + [0.2] * 3)
+_PHASE_LOW = np.array([-0.01] * STRAINS + [0.0, 0.0, -0.6] + [-0.8] * 3)
+_PHASE_HIGH = np.array([0.01] * STRAINS + [2.0, 2.5, 2.5] + [0.8] * 3)
+_SHARED_MEAN = np.array([0.0, 0.03])
+_SHARED_SIGMA = np.array([0.1, 0.05])
+_SHARED_LOW = np.array([-0.5, 0.0])
+_SHARED_HIGH = np.array([0.5, 0.3])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A pattern on an even axis of fixed length; padding has weight 0.
+
+    Attributes:
+        grid: First angle and step.
+        used: How many of the points are measured.
+        counts: Shape (POINTS,).
+        weights: 1 / (variance + model error²), shape (POINTS,).
+        variance: Of the counts, shape (POINTS,).
+        basis: Background columns, shape (POINTS, BACKGROUND).
+        instrument: What measured it.
+    """
+
+    grid: Grid
+    used: int
+    counts: Array
+    weights: Array
+    variance: Array
+    basis: Array
+    instrument: Instrument
+
+    @property
+    def two_theta_deg(self) -> Array:
+        """Angles of the measured points."""
+        return self.grid.start_deg + self.grid.step_deg * np.arange(self.used)
+
+
+def prepare(pattern: Pattern, instrument: Instrument) -> Measured:
+    """Bin a pattern to at most POINTS even points between 8° and 108°."""
+    angle, counts, variance = pattern.two_theta_deg, pattern.counts, pattern.esd**2
+    start = max(float(angle[0]), _LOWEST_DEG)
+    keep = (angle >= start) & (angle <= start + _WIDEST_DEG)
+    if np.sum(keep) >= 50:
+        angle, counts, variance = angle[keep], counts[keep], variance[keep]
+    step = (angle[-1] - angle[0]) / (len(angle) - 1)
+    even = angle[0] + step * np.arange(len(angle))
+    if np.max(np.abs(even - angle)) > 0.2 * step:
+        counts, variance = np.interp(even, angle, counts), np.interp(even, angle, variance)
+    factor = -(-len(even) // POINTS)
+    used = len(even) // factor
+    binned = counts[: used * factor].reshape(used, factor).sum(1)
+    binned_variance = variance[: used * factor].reshape(used, factor).sum(1)
+    net = np.maximum(binned - baseline(binned, round(1.5 / (step * factor))), 0.0)
+    spread = np.maximum(binned_variance, 1.0) + (_MODEL_ERROR * net) ** 2
+    grid = Grid(float(even[0] + step * (factor - 1) / 2), float(step * factor))
+    return Measured(
+        grid=grid,
+        used=used,
+        counts=np.pad(binned, (0, POINTS - used)),
+        weights=np.pad(1 / spread, (0, POINTS - used)),
+        variance=np.pad(np.maximum(binned_variance, 1.0), (0, POINTS - used)),
+        basis=_background_basis(grid, used),
+        instrument=instrument,
+    )
+
+
+def baseline(counts: Array, half_window: int) -> Array:
+    """Peak-stripped background (SNIP; Ryan et al., Nucl. Instrum. Meth. B34 (1988) 396)."""
+    values = np.log(np.log(np.sqrt(np.maximum(counts, 0) + 1) + 1) + 1)
+    for width in range(max(half_window, 1), 0, -1):
+        padded = np.pad(values, width, mode="edge")
+        mean = (padded[: -2 * width] + padded[2 * width :]) / 2
+        values = np.minimum(values, mean)
+    return (np.exp(np.exp(values) - 1) - 1) ** 2 - 1
+
+
+def _background_basis(grid: Grid, used: int) -> Array:
+    x = np.linspace(-1, 1, used)
+    columns = np.polynomial.chebyshev.chebvander(x, BACKGROUND - 2)
+    angle = grid.start_deg + grid.step_deg * np.arange(used)
+    rising = grid.start_deg / angle
+    return np.pad(np.column_stack([columns, rising]), ((0, POINTS - used), (0, 0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A refined set of phases.
+
+    Attributes:
+        lines: Lines of each phase.
+        phases: Refined parameters of each phase, shape (SLOTS, PHASE_PARAMETERS).
+        shared: Displacement in mm and width in degrees, shape (GLOBAL_PARAMETERS,).
+        amounts: Relative masses, shape (number of phases,).
+        amounts_covariance: Of ``amounts``, tempered; shape (phases, phases).
+        background: Coefficients, shape (BACKGROUND,).
+        chi2: Weighted sum of squares.
+        penalty: Sum of squares of the priors.
+        temperature: By how much misfit and its serial correlation inflate χ².
+    """
+
+    lines: tuple[Lines, ...]
+    phases: Array
+    shared: Array
+    amounts: Array
+    amounts_covariance: Array
+    background: Array
+    chi2: float
+    penalty: float
+    temperature: float
+
+    def cost(self, temperature: float) -> float:
+        """Tempered objective: χ²/temperature + priors."""
+        return self.chi2 / temperature + self.penalty
+
+    @property
+    def significance(self) -> Array:
+        """Amount over its standard deviation, for each phase."""
+        spread = np.sqrt(np.maximum(np.diag(self.amounts_covariance), 1e-300))
+        return self.amounts / spread
+
+
+def start(measured: Measured, lines: list[Lines], displacement_mm: float = 0.0) -> Fit:
+    """Phases with usual parameters, not yet refined."""
+    phases = np.tile(_PHASE_MEAN, (SLOTS, 1))
+    shared = np.array([displacement_mm, _SHARED_MEAN[1]])
+    return _evaluate(measured, tuple(lines), phases, shared, None)[0]
+
+
+def with_phase(measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0) -> Fit:
+    """The same with one phase more, its widths as those of the others."""
+    count = len(fit.lines)
+    phases = fit.phases.copy()
+    phases[count] = _PHASE_MEAN
+    phases[count, 0] = strain
+    if count:
+        for column in (SIZE, MICROSTRAIN):
+            phases[count, column] = np.average(
+                fit.phases[:count, column], weights=fit.amounts + 1e-12 * (1 + fit.amounts.sum())
+            )
+    return _evaluate(measured, (*fit.lines, lines), phases, fit.shared, None)[0]
+
+
+def without_phase(measured: Measured, fit: Fit, index: int) -> Fit:
+    """The same with one phase less."""
+    phases = np.delete(fit.phases, index, axis=0)
+    phases = np.vstack([phases, _PHASE_MEAN])
+    lines = tuple(line for i, line in enumerate(fit.lines) if i != index)
+    return _evaluate(measured, lines, phases, fit.shared, None)[0]
+
+
+def refine(measured: Measured, fit: Fit, iterations: int = 10) -> Fit:
+    """Move every parameter until nothing improves, at most ``iterations`` times."""
+    if not fit.lines:
+        return fit
+    fit, normal = _evaluate(measured, fit.lines, fit.phases, fit.shared, None)
+    temperature, damping = fit.temperature, 1e-3
+    for _ in range(iterations):
+        step = _step(fit, normal, temperature, damping)
+        phases, shared = _moved(fit, step)
+        trial, trial_normal = _evaluate(measured, fit.lines, phases, shared, temperature)
+        gained = fit.cost(temperature) - trial.cost(temperature)
+        if gained <= 0:
+            damping *= 10
+            if damping > 1e4:
+                break
+            continue
+        fit, normal, damping = trial, trial_normal, damping / 5
+        if gained < 0.05:
+            break
+    return _evaluate(measured, fit.lines, fit.phases, fit.shared, None)[0]
+
+
+@partial(jax.jit, static_argnames=())
+def _normal_matrix(
+    lines: Batch,
+    phases: jax.Array,
+    shared: jax.Array,
+    instrument: Instrument,
+    grid: Grid,
+    counts: jax.Array,
+    weights: jax.Array,
+    basis: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Weighted inner products of all columns (SLOTS·_COLUMNS, background, counts), and φ."""
+    drawn = draw_with_slopes(
+        lines, phases, shared, instrument, grid, slots=SLOTS, points=POINTS
+    )
+    columns = jnp.concatenate(
+        [jnp.moveaxis(drawn, 1, 0).reshape(POINTS, -1), basis, counts[:, None]], axis=1
+    )
+    return columns.T @ (columns * weights[:, None]), drawn[..., 0]
+
+
+def _evaluate(
+    measured: Measured,
+    lines: tuple[Lines, ...],
+    phases: Array,
+    shared: Array,
+    temperature: float | None,
+) -> tuple[Fit, Array]:
+    """Solve amounts and background for given parameters.
+
+    Returns:
+        The fit, and the matrix of inner products that the next step needs.
+    """
+    normal, drawn = _normal_matrix(
+        batch(list(lines)),
+        jnp.asarray(phases),
+        jnp.asarray(shared),
+        measured.instrument,
+        measured.grid,
+        jnp.asarray(measured.counts),
+        jnp.asarray(measured.weights),
+        jnp.asarray(measured.basis),
+    )
+    normal = np.asarray(normal)
+    count = len(lines)
+    linear = np.concatenate(
+        [np.arange(count) * _COLUMNS, SLOTS * _COLUMNS + np.arange(BACKGROUND)]
+    )
+    amounts, background = _solve_linear(normal, linear, count)
+    if temperature is None:
+        residual = measured.counts - amounts @ np.asarray(drawn)[:count]
+        residual = (residual - measured.basis @ background) * np.sqrt(measured.weights)
+        temperature = _temperature(residual[: measured.used])
+    solved = np.concatenate([amounts, background])
+    right = normal[linear, -1]
+    chi2 = normal[-1, -1] - 2 * solved @ right + solved @ normal[np.ix_(linear, linear)] @ solved
+    fit = Fit(
+        lines=lines,
+        phases=phases,
+        shared=shared,
+        amounts=amounts,
+        amounts_covariance=np.zeros((count, count)),
+        background=background,
+        chi2=float(max(chi2, 1e-9)),
+        penalty=_penalty(phases[:count], shared),
+        temperature=temperature,
+    )
+    return replace(fit, amounts_covariance=_covariance(fit, normal)), normal
+
+
+def _solve_linear(normal: Array, linear: NDArray[np.intp], count: int) -> tuple[Array, Array]:
+    """Amounts ≥ 0 and background of least χ², the background eliminated first."""
+    matrix, right = normal[np.ix_(linear, linear)], normal[linear, -1]
+    smooth = matrix[count:, count:] + 1e-9 * np.diag(np.diag(matrix[count:, count:]) + 1e-12)
+    eliminated = np.linalg.solve(smooth, np.column_stack([matrix[count:, :count], right[count:]]))
+    if not count:
+        return np.zeros(0), eliminated[:, -1]
+    inner = matrix[:count, :count] - matrix[:count, count:] @ eliminated[:, :-1]
+    target = right[:count] - matrix[:count, count:] @ eliminated[:, -1]
+    scale = 1 / np.sqrt(np.maximum(np.diag(inner), 1e-300))
+    scaled = inner * np.outer(scale, scale) + 1e-10 * np.eye(count)
+    factor = np.linalg.cholesky(scaled)
+    amounts = nnls(factor.T, np.linalg.solve(factor, target * scale))[0] * scale
+    return amounts, eliminated[:, -1] - eliminated[:, :-1] @ amounts
+
+
+def _temperature(residual: Array) -> float:
+    """χ² a point, times the inflation by serial correlation (Bérar & Lelann, 1991).
+
+    A misfit that persists over neighbouring points is one observation and not many: the
+    number of independent points is taken as n (1 − ρ)/(1 + ρ), ρ the correlation of
+    neighbours.
+    """
+    power = float(np.mean(residual**2))
+    rho = float(np.mean(residual[1:] * residual[:-1]) / max(power, 1e-12))
+    rho = min(max(rho, 0.0), 0.9)
+    return max(1.0, power) * (1 + rho) / (1 - rho)
+
+
+def _penalty(phases: Array, shared: Array) -> float:
+    by_phase = ((phases - _PHASE_MEAN) / _PHASE_SIGMA) ** 2
+    return float(by_phase.sum() + (((shared - _SHARED_MEAN) / _SHARED_SIGMA) ** 2).sum())
+
+
+def _slopes(fit: Fit) -> Array:
+    """How the columns of the normal matrix combine into derivatives of the model."""
+    count = len(fit.lines)
+    size = SLOTS * _COLUMNS + BACKGROUND + 1
+    combine = np.zeros((count * PHASE_PARAMETERS + GLOBAL_PARAMETERS, size))
+    for p in range(count):
+        for k in range(PHASE_PARAMETERS):
+            combine[p * PHASE_PARAMETERS + k, p * _COLUMNS + 1 + k] = fit.amounts[p]
+        for k in range(GLOBAL_PARAMETERS):
+            column = p * _COLUMNS + 1 + PHASE_PARAMETERS + k
+            combine[count * PHASE_PARAMETERS + k, column] = fit.amounts[p]
+    return combine
+
+
+def _blocks(fit: Fit, normal: Array) -> tuple[Array, Array, Array, Array]:
+    """Curvature of the parameters, their coupling to linear columns, those, the gradient."""
+    count = len(fit.lines)
+    active = np.flatnonzero(fit.amounts > 0) * _COLUMNS
+    linear = np.concatenate([active, SLOTS * _COLUMNS + np.arange(BACKGROUND)])
+    combine = _slopes(fit)
+    applied = combine @ normal
+    curvature = applied @ combine.T
+    coupling = applied[:, linear]
+    inner = normal[np.ix_(linear, linear)]
+    solved = np.zeros(normal.shape[0])
+    solved[np.arange(count) * _COLUMNS] = fit.amounts
+    solved[SLOTS * _COLUMNS : -1] = fit.background
+    solved[-1] = -1.0
+    gradient = applied @ solved  # of χ²/2: Jᵀ W (model − counts)
+    return curvature, coupling, inner + 1e-9 * np.diag(np.diag(inner) + 1e-12), gradient
+
+
+def _prior(fit: Fit) -> tuple[Array, Array]:
+    count = len(fit.lines)
+    values = np.concatenate([fit.phases[:count].ravel(), fit.shared])
+    mean = np.concatenate([np.tile(_PHASE_MEAN, count), _SHARED_MEAN])
+    precision = 1 / np.concatenate([np.tile(_PHASE_SIGMA, count), _SHARED_SIGMA]) ** 2
+    return precision, precision * (values - mean)
+
+
+def _step(fit: Fit, normal: Array, temperature: float, damping: float) -> Array:
+    curvature, coupling, inner, gradient = _blocks(fit, normal)
+    projected = curvature - coupling @ np.linalg.solve(inner, coupling.T)
+    precision, pull = _prior(fit)
+    matrix = projected / temperature + np.diag(precision)
+    matrix += damping * np.diag(np.diag(matrix))
+    return -np.linalg.solve(matrix, gradient / temperature + pull)
+
+
+def _moved(fit: Fit, step: Array) -> tuple[Array, Array]:
+    count = len(fit.lines)
+    phases = fit.phases.copy()
+    phases[:count] += step[: count * PHASE_PARAMETERS].reshape(count, PHASE_PARAMETERS)
+    return (
+        np.clip(phases, _PHASE_LOW, _PHASE_HIGH),
+        np.clip(fit.shared + step[count * PHASE_PARAMETERS :], _SHARED_LOW, _SHARED_HIGH),
+    )
+
+
+def _covariance(fit: Fit, normal: Array) -> Array:
+    """Tempered covariance of the amounts, the other parameters integrated out."""
+    count = len(fit.lines)
+    if not count:
+        return np.zeros((0, 0))
+    curvature, coupling, inner, _ = _blocks(fit, normal)
+    precision, _ = _prior(fit)
+    curvature = curvature / fit.temperature + np.diag(precision)
+    reduced = (inner - coupling.T @ np.linalg.solve(curvature, coupling) / fit.temperature)
+    inverse = np.linalg.pinv(reduced / fit.temperature, hermitian=True)
+    active = np.flatnonzero(fit.amounts > 0)
+    full = np.zeros((count, count))
+    full[np.ix_(active, active)] = inverse[: len(active), : len(active)]
+    return full
+
+
+def profiles(measured: Measured, fit: Fit) -> Array:
+    """Counts that each phase contributes, shape (phases, used points)."""
+    drawn = draw(
+        batch(list(fit.lines)),
+        jnp.asarray(fit.phases),
+        jnp.asarray(fit.shared),
+        measured.instrument,
+        measured.grid,
+        slots=SLOTS,
+        points=POINTS,
+    )
+    return fit.amounts[:, None] * np.asarray(drawn)[: len(fit.lines), : measured.used]
+
+
+def background_of(measured: Measured, fit: Fit) -> Array:
+    """Refined background, shape (used points,)."""
+    return (measured.basis @ fit.background)[: measured.used]
+
+
+def r_wp_percent(measured: Measured, calculated: Array) -> float:
+    """Weighted-profile residual, √(Σ w (y − y_c)² / Σ w y²), w = 1/variance, in percent."""
+    weights = 1 / measured.variance[: measured.used]
+    counts = measured.counts[: measured.used]
+    return float(
+        100 * np.sqrt(np.sum(weights * (counts - calculated) ** 2) / np.sum(weights * counts**2))
+    )
+
+
+__all__ = [
+    "BACKGROUND",
+    "EXTRA_B",
+    "POINTS",
+    "SLOTS",
+    "Fit",
+    "Measured",
+    "background_of",
+    "baseline",
+    "prepare",
+    "profiles",
+    "r_wp_percent",
+    "refine",
+    "start",
+    "with_phase",
+    "without_phase",
+]
