@@ -53,7 +53,8 @@ class Eurotherm2416:
         at_s: Laboratory time that the physics has reached.
         stored: Non-volatile parameters by register.
         stuck_registers: Fault: registers that keep this value whatever is written.
-        lost_replies: Fault: registers whose next write is carried out and not answered.
+        lost_replies: Fault: writes, as register and value, that are carried out once and
+            not answered.
     """
 
     chamber: Chamber
@@ -61,7 +62,7 @@ class Eurotherm2416:
     at_s: float = 0.0
     stored: dict[int, int] = field(default_factory=_blank_registers)
     stuck_registers: dict[int, int] = field(default_factory=dict)
-    lost_replies: set[int] = field(default_factory=set)
+    lost_replies: set[tuple[int, int]] = field(default_factory=set)
     _starved_s: float = 0.0
 
     def advance(self, now_s: float) -> None:

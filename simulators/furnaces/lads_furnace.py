@@ -31,6 +31,7 @@ class LadsLine:
     """Serves one furnace with its cover.
 
     Attributes:
+        world: Where the device stands.
         furnace: The device; most faults are set there.
         foreign_namespaces: Fault: so many namespaces come before ours at the next start.
         lost_replies: Fault: methods (``StartProgram``) that are carried out once and
@@ -41,7 +42,7 @@ class LadsLine:
         self.furnace = furnace
         self.foreign_namespaces = 0
         self.lost_replies: set[str] = set()
-        self._world = world
+        self.world = world
         self._serial_number = serial_number
         self._server: Server | None = None
         self._port = 0
@@ -90,14 +91,14 @@ class LadsLine:
 
     def current(self, read: Callable[[LadsFurnace], Any]) -> Any:
         """Let everything catch up, then look."""
-        with self._world.lock:
-            self._world.advance()
+        with self.world.lock:
+            self.world.advance()
             return read(self.furnace)
 
     async def command(self, method: str, act: Callable[[LadsFurnace, float], Any]) -> Any:
         """Let everything catch up, then act; a refusal becomes its status code."""
-        with self._world.lock:
-            now_s = self._world.advance()
+        with self.world.lock:
+            now_s = self.world.advance()
             try:
                 result = act(self.furnace, now_s)
             except Refused as refused:

@@ -40,7 +40,7 @@ class RegisterError(Exception):
 class ModbusUnit(Protocol):
     """Something with registers on the line."""
 
-    lost_replies: set[int]
+    lost_replies: set[tuple[int, int]]
 
     def read(self, address: int) -> int:
         """Value of one register; raises RegisterError."""
@@ -112,8 +112,9 @@ class ModbusRtuLine:
                 reply = self._carry_out(unit, request)
             except RegisterError as error:
                 reply = ExceptionResponse(request.function_code, error.code)
-        if request.function_code != 3 and request.address in unit.lost_replies:
-            unit.lost_replies.discard(request.address)
+        written = {(request.address, word) for word in request.registers}
+        if lost := written & unit.lost_replies:
+            unit.lost_replies -= lost
             return None
         reply.dev_id = request.dev_id if self.foreign_unit is None else self.foreign_unit
         return reply
