@@ -1,0 +1,1 @@
+"""The campaign report: one HTML file that a scientist can send."""

@@ -1,0 +1,135 @@
+"""What all tests share: no instrument unless asked for, and a small laboratory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+
+from alab.lab import Capability, DeviceKind, LabDefinition, load_lab
+from alab.store.store import Store
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+SMALL_LAB = """\
+name = "small"
+crucibles = 20
+
+[devices.doser]
+kind = "a_doser"
+address = "serial:///dev/ttyUSB0"
+
+[devices.mixer]
+kind = "a_mixer"
+address = "serial:///dev/ttyUSB1"
+
+[devices.arm]
+kind = "an_arm"
+address = "tcp://10.0.0.1:29999"
+
+[devices.furnace]
+kind = "a_furnace"
+address = "serial:///dev/ttyUSB2?unit=1"
+class = "box_1200"
+max_temperature_c = 1100
+max_ramp_c_per_min = 10
+atmospheres = ["air", "O2"]
+door = "door"
+door_limit_c = 150
+
+[devices.door]
+kind = "a_door"
+address = "tcp://10.0.0.2:8888?door=A"
+
+[devices.xrd]
+kind = "a_diffractometer"
+address = "tcp://10.0.0.3:702"
+
+[places.crucibles]
+arms = ["arm"]
+
+[places.pan]
+device = "doser"
+arms = ["arm"]
+
+[places.cup]
+device = "mixer"
+arms = ["arm"]
+
+[places.rack]
+slots = 4
+arms = ["arm"]
+
+[places.chamber]
+device = "furnace"
+slots = 2
+arms = ["arm"]
+
+[places.holders]
+device = "xrd"
+slots = 2
+arms = ["arm"]
+
+[places.archive]
+slots = 8
+arms = ["arm"]
+
+[precursors]
+BaCO3 = { mass_g = 10, head = 1 }
+TiO2 = { mass_g = 5, head = 2 }
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--hardware", action="store_true", help="run on real instruments")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--hardware"):
+        return
+    skip = pytest.mark.skip(reason="needs --hardware")
+    for item in items:
+        if "hardware" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def small_kinds() -> dict[str, DeviceKind]:
+    """Device kinds of the small laboratory; nothing of them is at any maker's."""
+    table = {
+        "a_doser": (Capability.DOSER, ("serial",)),
+        "a_mixer": (Capability.MIXER, ("serial",)),
+        "an_arm": (Capability.ARM, ("tcp",)),
+        "a_furnace": (Capability.FURNACE, ("serial", "opc.tcp")),
+        "a_door": (Capability.DOOR, ("tcp",)),
+        "a_diffractometer": (Capability.DIFFRACTOMETER, ("tcp",)),
+    }
+    return {
+        kind: DeviceKind(kind=kind, capability=capability, schemes=schemes, title=kind)
+        for kind, (capability, schemes) in table.items()
+    }
+
+
+@pytest.fixture
+def lab_text() -> str:
+    """A small laboratory's file, right in every line."""
+    return SMALL_LAB
+
+
+@pytest.fixture
+def small_lab(
+    lab_text: str, small_kinds: dict[str, DeviceKind], tmp_path: Path
+) -> LabDefinition:
+    """One device of each capability, a chamber for two, a rack for four."""
+    path = tmp_path / "lab.toml"
+    path.write_text(lab_text, encoding="utf-8")
+    return load_lab(path, small_kinds)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty lab database on the disk."""
+    opened = Store.in_directory(tmp_path / "data")
+    yield opened
+    opened.close()
