@@ -105,7 +105,7 @@ def encode(profile: Profile, settings: InstrumentSettings) -> list[tuple[int, li
     segments: list[list[int]] = []
     for segment in profile.segments:
         target = settings.counts(segment.temperature_c)
-        segments.append([RAMP_RATE, target, max(1, round(segment.ramp_c_per_min * 10))])
+        segments.append([RAMP_RATE, target, round(segment.ramp_c_per_min * 10)])
         left = round(segment.dwell_s / 6)
         while left > 0:
             part = min(left, LONGEST_DWELL_MIN * 10)
@@ -232,7 +232,12 @@ class Eurotherm2416:
 
     def _check_limits(self, profile: Profile, settings: InstrumentSettings) -> None:
         for segment in profile.segments:
-            target_c = segment.temperature_c
+            target_c, rate = segment.temperature_c, segment.ramp_c_per_min
+            if round(rate * 10) < 1:
+                raise CommandRejected(
+                    self.name,
+                    f"{rate:g} °C/min is finer than the controller's 0.1 °C/min; ramp faster",
+                )
             if not settings.setpoint_low_c <= target_c <= settings.setpoint_high_c:
                 raise InterlockError(
                     self.name,
