@@ -105,11 +105,13 @@ class SerialLine:
     """A pseudo-terminal with one instrument behind it.
 
     Attributes:
+        instrument: What answers.
         tamper: Replaces what goes over the wire, None for an undisturbed line.
     """
 
     def __init__(self, world: World, instrument: Instrument, terminator: bytes) -> None:
         self.tamper: Tamper | None = None
+        self.instrument = instrument
         self._requests = _Requests(world, instrument, terminator)
         self._instrument_fd = -1
         self._port_fd = -1
@@ -156,13 +158,14 @@ class TcpLine:
     """A TCP server on loopback with one instrument behind it, for any number of clients.
 
     Attributes:
+        instrument: What answers.
         tamper: Replaces what goes over the wire, None for an undisturbed line.
     """
 
     def __init__(self, world: World, instrument: Instrument, terminator: bytes) -> None:
         self.tamper: Tamper | None = None
         self._world = world
-        self._instrument = instrument
+        self.instrument = instrument
         self._terminator = terminator
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -190,9 +193,9 @@ class TcpLine:
         client.add_done_callback(self._clients.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests = _Requests(self._world, self._instrument, self._terminator)
+        requests = _Requests(self._world, self.instrument, self._terminator)
         try:
-            writer.write(self._instrument.greeting)
+            writer.write(self.instrument.greeting)
             while data := await reader.read(4096):
                 requests.tamper = self.tamper
                 writer.write(requests.hear(data))

@@ -204,7 +204,8 @@ class UrDashboard:
             raise MalformedReply(self._name, f"'programState' was answered by {reply!r}")
         return state, _file_name(program)
 
-    async def _ask(self, request: str, *, timeout_s: float = REPLY_TIMEOUT_S) -> str:
+    async def _ask(self, request: str, *, timeout_s: float | None = None) -> str:
+        timeout_s = timeout_s or REPLY_TIMEOUT_S
         reply = await self._line.exchange(request.encode(), timeout_s=timeout_s)
         return reply.decode("utf-8", errors="replace").strip()
 

@@ -389,7 +389,7 @@ class MettlerQuantos:
         """
         between = b""
         while True:
-            line = await self._read_line(between)
+            line = await self._read_line(between, timeout_s=REPLY_TIMEOUT_S)
             if (answer := parse_answer(command, line)) is not None:
                 return answer, between
             if line in _REFUSALS:
@@ -411,7 +411,7 @@ class MettlerQuantos:
                 if not self._notice(line):
                     between += line + b"\n"
 
-    async def _read_line(self, between: bytes, timeout_s: float = REPLY_TIMEOUT_S) -> bytes:
+    async def _read_line(self, between: bytes, *, timeout_s: float) -> bytes:
         try:
             return (await self._line.read_line(timeout_s=timeout_s)).strip()
         except ReplyLost as error:
