@@ -85,12 +85,12 @@ def integrate(
     """
     system = kinetics.system
     names = [phase.formula for phase in system.phases]
-    cations = np.array([charge.moles.get(name, 0.0) for name in names])
-    cations *= system.cations_per_mol
+    amounts = np.array([charge.moles.get(name, 0.0) for name in names])
     layers = np.array([charge.layers.get(name, 0.0) for name in names])
     glass = dict(charge.glass)
     distance = 1.0 + UNMIXED_DISTANCE * (1.0 - charge.mixing)
     for soak in history:
+        cations = amounts * system.cations_per_mol
         total = cations.sum()
         if soak.temperature_c < DORMANT_C or total <= 0:
             continue
@@ -98,10 +98,9 @@ def integrate(
         shares, layers = _soak(
             cations / total, layers, tempo, soak.duration_s, distance=distance, pace=pace
         )
-        cations = shares * total
+        amounts = shares * total / system.cations_per_mol
         _vitrify(glass, system, shares, soak.temperature_c)
     moles = {name: n for name, n in charge.moles.items() if name not in names}
-    amounts = cations / system.cations_per_mol
     moles |= {name: float(n) for name, n in zip(names, amounts, strict=True) if n > 0}
     return replace(
         charge,
