@@ -44,7 +44,7 @@ from planners.synthesis.conditions import (
 )
 from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM
 from planners.synthesis.reactions import metals, uncertainty_ev_per_atom
-from planners.synthesis.thermo import written
+from planners.synthesis.thermo import find, written
 
 GROWN = 0.15
 """From this weight fraction of target on, the same powder is worth refiring."""
@@ -194,9 +194,18 @@ def _overheated(situation: Situation, evidence: Evidence) -> Decision | None:
 
 
 def _unstable(situation: Situation, evidence: Evidence) -> Decision | None:
-    """What was found is more stable than the target, beyond the table's uncertainty."""
+    """What was found is more stable than the target.
+
+    Believed where the energy says so beyond its uncertainty, or where it says so at all
+    and the target is known to decompose below the firing temperature.
+    """
     reaction, force = evidence.remaining, evidence.remaining_ev_per_atom
-    if reaction is None or force is None or force > -2 * uncertainty_ev_per_atom(reaction):
+    if reaction is None or force is None or force >= 0:
+        return None
+    compound = find(situation.target)
+    known_c = None if compound is None else compound.decomposes_c
+    decomposed = known_c is not None and known_c < situation.last.recipe.max_temperature_c
+    if not decomposed and force > -uncertainty_ev_per_atom(reaction):
         return None
     recipe = situation.last.recipe
     said = (

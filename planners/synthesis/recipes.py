@@ -156,6 +156,9 @@ def precursor_sets(
 
 
 def _why_not(target: str, usable: Sequence[str], atmosphere: Atmosphere) -> str:
+    have = frozenset[str]().union(*(metals(powder) for powder in usable))
+    if missing := sorted(metals(target) - have):
+        return f"every powder with {' or '.join(missing)} brings other elements too"
     chosen: dict[frozenset[str], str] = {}
     for powder in usable:
         chosen.setdefault(metals(powder), powder)
