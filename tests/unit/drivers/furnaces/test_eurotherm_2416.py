@@ -341,7 +341,7 @@ def test_no_dwell_needs_no_segment() -> None:
 
 async def test_a_rate_below_its_resolution_is_rejected(script: Script) -> None:
     script.play(*SETTINGS)
-    slow = Profile(segments=(Segment(ramp_c_per_min=0.04, temperature_c=900, dwell_s=0),))
+    slow = Profile(segments=(Segment(ramp_c_per_min=0.04, temperature_c=60, dwell_s=0),))
     with pytest.raises(CommandRejected, match=r"0.04 °C/min.*0.1 °C/min"):
         await run(script, furnace_on(script), "start_firing", slow, Atmosphere.AIR)
     assert script.unexpected == []
