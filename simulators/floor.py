@@ -146,12 +146,15 @@ class SimulatedFloor:
         return sharing
 
     async def _stop_lines(self) -> None:
-        for line in self._all_lines:
-            await line.stop()
+        stops = [line.stop() for line in self._all_lines]
         self._all_lines.clear()
         self.lines.clear()
+        failures = await asyncio.gather(*stops, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_asyncgens()
         await asyncio.get_running_loop().shutdown_default_executor()
+        for failure in failures:
+            if failure is not None:
+                raise failure
 
 
 def _moved(address: Address, port: str) -> Address:
