@@ -128,7 +128,7 @@ def small_lab(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def empty_store(tmp_path: Path) -> Iterator[Store]:
     """An empty lab database on the disk."""
     opened = Store.in_directory(tmp_path / "data")
     yield opened

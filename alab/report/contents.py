@@ -183,7 +183,7 @@ class Contents:
         firings: Furnace runs that held its samples.
         use: How well they were filled.
         alarms: Raised while it ran.
-        questions: Asked while it ran, whatever about.
+        questions: Open while it ran, about devices and firings rather than a sample.
     """
 
     campaign: str

@@ -55,7 +55,7 @@ def furnace_days(firings: Sequence[Firing], start: datetime, now: datetime) -> F
         "y": [f.furnace for f in run],
         "base": days,
         "x": [f.hours(now) / 24 for f in run],
-        "text": [f"{len(f.samples)}" for f in run],
+        "text": [f"{f.profile.max_temperature_c:.0f} °C · {len(f.samples)}" for f in run],
         "textposition": "inside",
         "insidetextanchor": "middle",
         "hovertext": [
@@ -67,13 +67,12 @@ def furnace_days(firings: Sequence[Firing], start: datetime, now: datetime) -> F
         "marker": {
             "color": [f.profile.max_temperature_c for f in run],
             "colorscale": [[0, "#f6c28b"], [0.5, "#dd6b2a"], [1, "#7a1f0b"]],
-            "colorbar": {"title": {"text": "°C"}, "thickness": 10, "outlinewidth": 0},
             "line": {"color": "white", "width": 1},
         },
     }
     layout = _layout("laboratory time / d", "", 90 + 34 * max(1, len(rows)))
     layout["yaxis"] |= {"categoryorder": "array", "categoryarray": rows, "showgrid": False}
-    layout["hovermode"] = "closest"
+    layout |= {"hovermode": "closest", "uniformtext": {"mode": "hide", "minsize": 9}}
     return {"data": [trace], "layout": layout}
 
 
@@ -119,8 +118,8 @@ def _layout(x_title: str, y_title: str, height_px: int) -> dict[str, Any]:
         "hovermode": "x unified",
         "legend": {
             "orientation": "h",
-            "x": 1,
-            "xanchor": "right",
+            "x": 0,
+            "xanchor": "left",
             "y": 1.02,
             "yanchor": "bottom",
         },

@@ -69,7 +69,7 @@ def read_contents(store: Store, campaign: str) -> Contents:
                     .order_by(AlarmRow.id)
                 )
             ),
-            questions=questions,
+            questions=_of_no_sample(session, questions),
         )
 
 
@@ -163,6 +163,13 @@ def _asked(session: Session, since: datetime, until: datetime) -> tuple[Question
             .order_by(QuestionRow.id)
         )
     )
+
+
+def _of_no_sample(
+    session: Session, questions: Sequence[QuestionRow]
+) -> tuple[QuestionRow, ...]:
+    names = set(session.scalars(select(SampleRow.name)))
+    return tuple(q for q in questions if _sample_in(q.subject) not in names)
 
 
 def _targets(

@@ -1,6 +1,6 @@
 // Figures are drawn when they are first looked at: a report may hold hundreds.
 (() => {
-  const settings = { displaylogo: false, responsive: true, displayModeBar: "hover" };
+  const settings = { displaylogo: false, responsive: true };
   const draw = (box) => {
     if (box.dataset.drawn) return;
     box.dataset.drawn = "yes";

@@ -247,9 +247,9 @@ def figures_in(page: str) -> dict[str, Any]:
     return {name: json.loads(text) for name, text in found}
 
 
-def test_report_tells_the_story(store: Store, tmp_path: Path) -> None:
-    fill(store)
-    path = write_report(store, "demo", tmp_path / "deep" / "report.html")
+def test_report_tells_the_story(empty_store: Store, tmp_path: Path) -> None:
+    fill(empty_store)
+    path = write_report(empty_store, "demo", tmp_path / "deep" / "report.html")
     page = path.read_text(encoding="utf-8")
     for said in (
         "2 of 3",  # targets made
@@ -269,9 +269,11 @@ def test_report_tells_the_story(store: Store, tmp_path: Path) -> None:
         assert said in page, said
 
 
-def test_report_needs_nothing_but_itself(store: Store, tmp_path: Path) -> None:
-    fill(store)
-    page = write_report(store, "demo", tmp_path / "report.html").read_text(encoding="utf-8")
+def test_report_needs_nothing_but_itself(empty_store: Store, tmp_path: Path) -> None:
+    fill(empty_store)
+    page = write_report(empty_store, "demo", tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
     plain = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(?:src|href)=\"[^#]", plain)
     assert "@import" not in plain
@@ -281,9 +283,11 @@ def test_report_needs_nothing_but_itself(store: Store, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
 
 
-def test_every_figure_that_is_shown_is_there_once(store: Store, tmp_path: Path) -> None:
-    fill(store)
-    page = write_report(store, "demo", tmp_path / "report.html").read_text(encoding="utf-8")
+def test_every_figure_that_is_shown_is_there_once(empty_store: Store, tmp_path: Path) -> None:
+    fill(empty_store)
+    page = write_report(empty_store, "demo", tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
     figures = figures_in(page)
     shown = set(re.findall(r'data-figure="([^"]+)"', page))
     assert shown == set(figures) >= {"furnace-days", "curve-1", "curve-2"}
@@ -291,9 +295,9 @@ def test_every_figure_that_is_shown_is_there_once(store: Store, tmp_path: Path) 
     assert page.count('data-figure="curve-2"') == 2
 
 
-def test_target_is_judged_by_its_best_round(store: Store) -> None:
-    fill(store)
-    contents = read_contents(store, "demo")
+def test_target_is_judged_by_its_best_round(empty_store: Store) -> None:
+    fill(empty_store)
+    contents = read_contents(empty_store, "demo")
     barium, _, nitride = contents.targets
     assert barium.best is not None
     assert barium.best.number == 2
@@ -301,25 +305,27 @@ def test_target_is_judged_by_its_best_round(store: Store) -> None:
     assert contents.hours == pytest.approx(60.0)
 
 
-def test_running_campaign_is_reported_as_far_as_it_is(store: Store, tmp_path: Path) -> None:
-    with store.begin() as session:
+def test_running_campaign_is_reported_as_far_as_it_is(
+    empty_store: Store, tmp_path: Path
+) -> None:
+    with empty_store.begin() as session:
         session.add(CampaignRow(name="new", status="running", max_attempts=3, created_at=START))
         session.flush()
         session.add(TargetRow(campaign="new", formula="LiCoO2", priority=0, status="open"))
-    page = write_report(store, "new", tmp_path / "r.html").read_text(encoding="utf-8")
+    page = write_report(empty_store, "new", tmp_path / "r.html").read_text(encoding="utf-8")
     assert "The campaign is running" in page
     assert "Nothing was tried for this target." in page
 
 
 def test_unknown_campaign_and_unwritable_path_are_bad_input(
-    store: Store, tmp_path: Path
+    empty_store: Store, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match="no campaign 'nope'"):
-        write_report(store, "nope", tmp_path / "r.html")
-    fill(store)
+        write_report(empty_store, "nope", tmp_path / "r.html")
+    fill(empty_store)
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot write the report"):
-        write_report(store, "demo", tmp_path / "file" / "r.html")
+        write_report(empty_store, "demo", tmp_path / "file" / "r.html")
 
 
 def test_fewest_firings_counts_equal_programs_only() -> None:
