@@ -113,6 +113,15 @@ def scan(
     )
 
 
+def mount_of(world: World, sample: str) -> Mount:
+    """How a sample came to lie in its holder."""
+    rng = world.rng("mount", sample)
+    return Mount(
+        displacement_mm=float(rng.normal(0.0, 0.035)),
+        background=float(math.exp(rng.normal(0.0, 0.1))),
+    )
+
+
 def expected_counts(world: World, powder: Powder, *, sample: str, program: Program) -> Array:
     """Counts without noise, shape (points,).
 
@@ -122,11 +131,7 @@ def expected_counts(world: World, powder: Powder, *, sample: str, program: Progr
         sample: Sample identifier.
         program: What is measured.
     """
-    rng = world.rng("mount", sample)
-    mount = Mount(
-        displacement_mm=float(rng.normal(0.0, 0.035)),
-        background=float(math.exp(rng.normal(0.0, 0.1))),
-    )
+    mount = mount_of(world, sample)
     weights = powder.weight_fractions()
     structures = {reduced(formula): path for formula, path in world.cifs.items()}
     drawn = {f: lines_of(structures[f]) for f in weights if f in structures}

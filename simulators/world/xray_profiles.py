@@ -183,6 +183,8 @@ def _shape(node: FP_profile, wavelength_ang: float, grains: Grains) -> Array:
         preferred_orientation=(0, 0, 0),
         preferred_orientation_factor=1,
     )
+    # A remembered emission comes without its Lorentzian width, which the engine needs later.
+    node.convolution_history["conv_emission"].clear()
     result: Any = node.compute_line_profile()  # its attributes are set by name
     bins_deg = node.param_dicts["conv_global"]["twotheta0_deg"] + _BIN_DEG * (
         np.arange(len(result.peak)) - len(result.peak) // 2

@@ -83,9 +83,7 @@ def cifs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Silicon, corundum and LaB6: cells of the NIST standards, atoms from the literature."""
     folder = tmp_path_factory.mktemp("cifs")
     structures = {
-        "Si": Structure.from_spacegroup(
-            "Fd-3m", Lattice.cubic(5.43119), ["Si"], [[0.125, 0.125, 0.125]]
-        ),
+        "Si": Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43119), ["Si"], [[0, 0, 0]]),
         "Al2O3": Structure.from_spacegroup(
             "R-3c",
             Lattice.hexagonal(4.7592, 12.9920),
