@@ -202,6 +202,7 @@ class AerisUai:
                     f"{path} {objection}; look into the share",
                 )
             await self._clock.sleep(POLL_S)
+            await self._is_ready()  # an instrument that has died would never write it
 
     def _move_aside(self, sample: str) -> None:
         """Rename an older result of this sample, so that it cannot pass for the new one."""
