@@ -6,13 +6,13 @@ busy laboratory never makes them late.
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Set as AbstractSet
+from collections.abc import Coroutine, Mapping, Set as AbstractSet
 from importlib import import_module
 from typing import Any, Self
 
 from alab.clock import Clock
 from alab.lab import Address, LabDefinition
-from simulators.wire import DeadSerialLine, DeadTcpLine, SimulatedLine
+from simulators.wire import DeadSerialLine, DeadTcpLine, LineWithOptions, SimulatedLine
 from simulators.world.world import Head, World
 
 _MODULES = {
@@ -63,7 +63,7 @@ class SimulatedFloor:
         """Make every device answer, except those in ``off``, whose ports are dead.
 
         Returns:
-            The new address of every device: scheme and options as before, another port.
+            The new address of every device: as before, at another port.
         """
         self._fill_heads()
         self._loop = asyncio.new_event_loop()
@@ -122,7 +122,8 @@ class SimulatedFloor:
 
     async def _start_lines(self, off: AbstractSet[str]) -> dict[str, str]:
         before = self._lab.addresses()
-        ports: dict[str, str] = {}
+        after: dict[str, Address] = {}
+        announced: dict[str, dict[str, str]] = {}
         for port, names in self._sharing(off).items():
             kind = self._lab.devices[names[0]].kind
             line: SimulatedLine = import_module(_MODULES[kind]).line(
@@ -130,12 +131,18 @@ class SimulatedFloor:
             )
             self.lines[port] = line
             self._all_lines.append(line)
-            ports |= dict.fromkeys(names, await line.start())
+            new_port = await line.start()
+            options = dict(line.options) if isinstance(line, LineWithOptions) else {}
+            after |= {name: _moved(before[name], new_port, options) for name in names}
+            announced |= dict.fromkeys(names, getattr(line, "options", {}))
         for name in sorted(off & before.keys()):
             dead = DeadSerialLine() if before[name].scheme == "serial" else DeadTcpLine()
             self._all_lines.append(dead)
             ports[name] = await dead.start()
-        return {name: str(_moved(address, ports[name])) for name, address in before.items()}
+        return {
+            name: str(_moved(address, ports[name], announced.get(name, {})))
+            for name, address in before.items()
+        }
 
     def _sharing(self, off: AbstractSet[str]) -> dict[str, list[str]]:
         """Names of the devices that are on, by the port they share."""
@@ -157,5 +164,9 @@ class SimulatedFloor:
                 raise failure
 
 
-def _moved(address: Address, port: str) -> Address:
-    return Address(scheme=address.scheme, port=port, options=address.options)
+def _moved(address: Address, port: str, options: dict[str, str]) -> Address:
+    return Address(
+        scheme=address.scheme,
+        port=port,
+        options=tuple(sorted((dict(address.options) | options).items())),
+    )
