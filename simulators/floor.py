@@ -6,7 +6,7 @@ busy laboratory never makes them late.
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping, Set as AbstractSet
+from collections.abc import Coroutine, Set as AbstractSet
 from importlib import import_module
 from typing import Any, Self
 
@@ -123,7 +123,6 @@ class SimulatedFloor:
     async def _start_lines(self, off: AbstractSet[str]) -> dict[str, str]:
         before = self._lab.addresses()
         after: dict[str, Address] = {}
-        announced: dict[str, dict[str, str]] = {}
         for port, names in self._sharing(off).items():
             kind = self._lab.devices[names[0]].kind
             line: SimulatedLine = import_module(_MODULES[kind]).line(
@@ -134,15 +133,11 @@ class SimulatedFloor:
             new_port = await line.start()
             options = dict(line.options) if isinstance(line, LineWithOptions) else {}
             after |= {name: _moved(before[name], new_port, options) for name in names}
-            announced |= dict.fromkeys(names, getattr(line, "options", {}))
         for name in sorted(off & before.keys()):
             dead = DeadSerialLine() if before[name].scheme == "serial" else DeadTcpLine()
             self._all_lines.append(dead)
-            ports[name] = await dead.start()
-        return {
-            name: str(_moved(address, ports[name], announced.get(name, {})))
-            for name, address in before.items()
-        }
+            after[name] = _moved(before[name], await dead.start(), {})
+        return {name: str(after[name]) for name in before}
 
     def _sharing(self, off: AbstractSet[str]) -> dict[str, list[str]]:
         """Names of the devices that are on, by the port they share."""

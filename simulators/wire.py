@@ -9,8 +9,8 @@ without asking.
 import asyncio
 import os
 import tty
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
 
 from simulators.world.world import World
 
@@ -34,6 +34,16 @@ class SimulatedLine(Protocol):
 
     async def stop(self) -> None:
         """Fall silent and release the port; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class LineWithOptions(SimulatedLine, Protocol):
+    """A line whose new address has more to it than a port, such as a folder of files."""
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """Options of the address to set, once started."""
         ...
 
 
