@@ -6,13 +6,11 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import spglib
-from numpy.typing import NDArray
 from pymatgen.core import Composition
 from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
 from alab.errors import BadInput
-
-Array = NDArray[np.float64]
+from analysis.diffraction.arrays import Array
 
 DEFAULT_B_ISO_ANG2 = 0.6
 """Displacement factor of a site whose CIF gives none: usual for an oxide at 25 °C."""
@@ -79,7 +77,9 @@ def read_crystal(path: Path, formula: str | None = None) -> Crystal:
     try:
         small = gemmi.read_small_structure(str(path))
     except (OSError, ValueError, RuntimeError, IndexError) as error:
-        raise BadInput(f"{path.name}: not a CIF that can be read ({error}); export it anew") from error
+        raise BadInput(
+            f"{path.name}: not a CIF that can be read ({error}); export it anew"
+        ) from error
     group = small.spacegroup
     if not small.sites or small.cell.volume < 1.0:
         raise BadInput(f"{path.name}: the CIF holds no unit cell with atoms; export it anew")
@@ -174,4 +174,8 @@ def _symmetry(
     dataset = spglib.get_symmetry_dataset(cell, symprec=0.01)
     if dataset is None:
         return number, symbol, rotations
-    return dataset.number, dataset.international, np.unique(dataset.rotations, axis=0).astype(float)
+    return (
+        dataset.number,
+        dataset.international,
+        np.unique(dataset.rotations, axis=0).astype(float),
+    )

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import rietx
-from numpy.typing import NDArray
 
 from alab.errors import BadInput
-
-Array = NDArray[np.float64]
+from analysis.diffraction.arrays import Array
 
 CU_KALPHA1_ANG = 1.5405929
 """Cu Kα₁, Hölzer et al., Phys. Rev. A 56 (1997) 4554; taken where a file gives none."""
@@ -56,7 +54,9 @@ def read_pattern(path: Path) -> Pattern:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"cannot read pattern {path}: {error.strerror}; check the path") from error
+        raise BadInput(
+            f"cannot read pattern {path}: {error.strerror}; check the path"
+        ) from error
     return parse_pattern(content, path.name)
 
 

@@ -20,13 +20,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.diffraction.arrays import Array
 from analysis.diffraction.reflections import STRAINS, TEXTURES, Lines
 
-jax.config.update("jax_enable_x64", True)
-
-Array = NDArray[np.float64]
+jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its second name is private
 
 HALF_WINDOW = 64
 """A line is drawn this many grid points to both sides of its centre."""
@@ -90,11 +88,11 @@ class Batch(NamedTuple):
         intensity: Shape (n,).
     """
 
-    slot: NDArray[np.int32]
-    inverse_d2: Array
-    strain: Array
-    texture: Array
-    intensity: Array
+    slot: jax.Array
+    inverse_d2: jax.Array
+    strain: jax.Array
+    texture: jax.Array
+    intensity: jax.Array
 
 
 def batch(phases: list[Lines]) -> Batch:
@@ -104,17 +102,19 @@ def batch(phases: list[Lines]) -> Batch:
     if size is None:
         size = -(-count // _PAD_SIZES[-1]) * _PAD_SIZES[-1]
 
-    def joined(arrays: list[Array], fill: float) -> Array:
-        flat = np.concatenate(arrays) if arrays else np.zeros(0)
-        width = ((0, size - count), *((0, 0),) * (flat.ndim - 1))
-        return np.pad(flat, width, constant_values=fill)
+    def joined(arrays: list[Array], fill: float, columns: int | None = None) -> jax.Array:
+        shape = (size,) if columns is None else (size, columns)
+        out = np.full(shape, fill)
+        if arrays:
+            out[:count] = np.concatenate(arrays)
+        return jnp.asarray(out)
 
     slots = [np.full(len(lines.intensity), float(i)) for i, lines in enumerate(phases)]
     return Batch(
-        slot=joined(slots, 0.0).astype(np.int32),
+        slot=joined(slots, 0.0).astype(jnp.int32),
         inverse_d2=joined([lines.inverse_d2 for lines in phases], 0.1),
-        strain=joined([lines.strain for lines in phases], 0.0),
-        texture=joined([lines.texture for lines in phases], 0.0),
+        strain=joined([lines.strain for lines in phases], 0.0, STRAINS),
+        texture=joined([lines.texture for lines in phases], 0.0, TEXTURES),
         intensity=joined([lines.intensity for lines in phases], 0.0),
     )
 
@@ -171,7 +171,7 @@ def _line(
     instrument: Instrument,
 ) -> _Drawn:
     """Place, widths and amplitude of one line from the parameters of its phase."""
-    strained = inverse_d2 * 1.0 + strain @ phase[:STRAINS]
+    strained = inverse_d2 + strain @ phase[:STRAINS]
     strained = jnp.maximum(strained, 1e-6)
     place1 = _place_deg(strained, instrument.wavelength1_ang, shared[0], instrument.radius_mm)
     place2 = _place_deg(strained, instrument.wavelength2_ang, shared[0], instrument.radius_mm)
@@ -179,7 +179,10 @@ def _line(
     cos = jnp.sqrt(1 - sin**2)
     tan = sin / cos
     gauss2 = (
-        instrument.u_deg2 * tan**2 + instrument.v_deg2 * tan + instrument.w_deg2 + shared[1] ** 2
+        instrument.u_deg2 * tan**2
+        + instrument.v_deg2 * tan
+        + instrument.w_deg2
+        + shared[1] ** 2
     )
     lorentz = (instrument.x_deg + phase[MICROSTRAIN]) * tan + (
         instrument.y_deg + phase[SIZE]
@@ -206,7 +209,13 @@ def _lines(
         The lines, and an array (n, 5, PHASE_PARAMETERS + GLOBAL_PARAMETERS).
     """
 
-    def one(inverse_d2, strain, texture, intensity, parameters):  # noqa: ANN001, ANN202
+    def one(
+        inverse_d2: jax.Array,
+        strain: jax.Array,
+        texture: jax.Array,
+        intensity: jax.Array,
+        parameters: jax.Array,
+    ) -> jax.Array:
         return jnp.stack(
             _line(
                 inverse_d2,
@@ -311,7 +320,8 @@ def draw_with_slopes(
         axis=-1,
     )  # (n, window, 5), matching the rows of slopes
     rows = jnp.concatenate(
-        [(height * parts[..., 4])[..., None], jnp.einsum("nwc,ncp->nwp", parts, slopes)], axis=-1
+        [(height * parts[..., 4])[..., None], jnp.einsum("nwc,ncp->nwp", parts, slopes)],
+        axis=-1,
     )
     out = jnp.zeros((slots, points + 1, rows.shape[-1]))
     return out.at[lines.slot[:, None], index].add(rows)[:, :points]

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from analysis.diffraction.arrays import Array
 from analysis.diffraction.pattern import Pattern
 from analysis.diffraction.profile import (
     EXTRA_B,
@@ -36,8 +37,6 @@ from analysis.diffraction.profile import (
     draw_with_slopes,
 )
 from analysis.diffraction.reflections import STRAINS, Lines
-
-Array = NDArray[np.float64]
 
 SLOTS = 8
 """Most phases in one refinement."""
@@ -190,7 +189,8 @@ def with_phase(measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0) 
     if count:
         for column in (SIZE, MICROSTRAIN):
             phases[count, column] = np.average(
-                fit.phases[:count, column], weights=fit.amounts + 1e-12 * (1 + fit.amounts.sum())
+                fit.phases[:count, column],
+                weights=fit.amounts + 1e-12 * (1 + fit.amounts.sum()),
             )
     return _evaluate(measured, (*fit.lines, lines), phases, fit.shared, None)[0]
 
@@ -280,7 +280,9 @@ def _evaluate(
         temperature = _temperature(residual[: measured.used])
     solved = np.concatenate([amounts, background])
     right = normal[linear, -1]
-    chi2 = normal[-1, -1] - 2 * solved @ right + solved @ normal[np.ix_(linear, linear)] @ solved
+    chi2 = (
+        normal[-1, -1] - 2 * solved @ right + solved @ normal[np.ix_(linear, linear)] @ solved
+    )
     fit = Fit(
         lines=lines,
         phases=phases,
@@ -299,7 +301,9 @@ def _solve_linear(normal: Array, linear: NDArray[np.intp], count: int) -> tuple[
     """Amounts ≥ 0 and background of least χ², the background eliminated first."""
     matrix, right = normal[np.ix_(linear, linear)], normal[linear, -1]
     smooth = matrix[count:, count:] + 1e-9 * np.diag(np.diag(matrix[count:, count:]) + 1e-12)
-    eliminated = np.linalg.solve(smooth, np.column_stack([matrix[count:, :count], right[count:]]))
+    eliminated = np.linalg.solve(
+        smooth, np.column_stack([matrix[count:, :count], right[count:]])
+    )
     if not count:
         return np.zeros(0), eliminated[:, -1]
     inner = matrix[:count, :count] - matrix[:count, count:] @ eliminated[:, :-1]
@@ -396,7 +400,7 @@ def _covariance(fit: Fit, normal: Array) -> Array:
     curvature, coupling, inner, _ = _blocks(fit, normal)
     precision, _ = _prior(fit)
     curvature = curvature / fit.temperature + np.diag(precision)
-    reduced = (inner - coupling.T @ np.linalg.solve(curvature, coupling) / fit.temperature)
+    reduced = inner - coupling.T @ np.linalg.solve(curvature, coupling) / fit.temperature
     inverse = np.linalg.pinv(reduced / fit.temperature, hermitian=True)
     active = np.flatnonzero(fit.amounts > 0)
     full = np.zeros((count, count))
@@ -428,7 +432,8 @@ def r_wp_percent(measured: Measured, calculated: Array) -> float:
     weights = 1 / measured.variance[: measured.used]
     counts = measured.counts[: measured.used]
     return float(
-        100 * np.sqrt(np.sum(weights * (counts - calculated) ** 2) / np.sum(weights * counts**2))
+        100
+        * np.sqrt(np.sum(weights * (counts - calculated) ** 2) / np.sum(weights * counts**2))
     )
 
 

@@ -1,8 +1,8 @@
-"""Reflections of a crystal: where they lie, how strong they are, how a strained cell moves them.
+"""Reflections of a crystal: where they lie, how strong they are, how strain moves them.
 
 The intensity of a reflection is M·|F|², with
 
-    F(hkl) = Σ_j occ_j · (f0_j(s) + f′_j + i f″_j) · exp(−B_j s²) · exp(2πi h·x_j),   s = sin θ / λ
+    F(hkl) = Σ_j occ_j (f0_j(s) + f′_j + i f″_j) exp(−B_j s²) exp(2πi h·x_j),  s = sin θ / λ
 
 f0 after Waasmaier & Kirfel, Acta Cryst. A51 (1995) 416; f′ and f″ after Cromer & Liberman
 (1970, 1981), both as tabulated in rietx. The mean of |F|² over a Friedel pair is taken, since
@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from rietx.crystallography.dispersion import dispersion
 from rietx.crystallography.scattering import f0
 
+from analysis.diffraction.arrays import Array
 from analysis.diffraction.crystal import Crystal
-
-Array = NDArray[np.float64]
 
 STRAINS = 6
 """Columns kept for cell strain, whatever the symmetry; unused ones are zero."""
@@ -66,6 +65,21 @@ class Lines:
     intensity: Array
     strain_modes: int
     density_g_per_cm3: float
+
+    def strained_cell(self, crystal: Crystal, strain: Array) -> Array:
+        """Cell of the crystal under a strain: a, b, c in ångström, angles in degrees.
+
+        Args:
+            crystal: What these lines are of.
+            strain: Amount of each mode, the first ``strain_modes`` of them used.
+        """
+        reciprocal = _reciprocal_metric(crystal)
+        modes, _ = _modes(crystal)
+        changed = reciprocal + np.einsum("k,kij->ij", strain[: len(modes)], modes)
+        metric = np.linalg.inv(changed)
+        edges = np.sqrt(np.diag(metric))
+        cosines = metric[[1, 0, 0], [2, 2, 1]] / (edges[[1, 0, 0]] * edges[[2, 2, 1]])
+        return np.concatenate([edges, np.degrees(np.arccos(cosines))])
 
 
 def lines_of(
@@ -131,7 +145,7 @@ def _digest(crystal: Crystal, wavelength_ang: float, max_two_theta_deg: float) -
 def _compute(crystal: Crystal, wavelength_ang: float, max_two_theta_deg: float) -> Lines:
     reciprocal = _reciprocal_metric(crystal)
     limit = (2 * np.sin(np.radians(max_two_theta_deg / 2)) / wavelength_ang) ** 2
-    hkl = _indices(crystal, reciprocal, limit)
+    hkl = _indices(reciprocal, limit)
     inverse_d2 = np.einsum("hi,ij,hj->h", hkl, reciprocal, hkl)
     f2 = squared_structure_factors(crystal, hkl, inverse_d2, wavelength_ang)
 
@@ -139,7 +153,7 @@ def _compute(crystal: Crystal, wavelength_ang: float, max_two_theta_deg: float) 
         _representatives(crystal, hkl), axis=0, return_index=True, return_inverse=True
     )
     summed = np.bincount(groups.ravel(), weights=f2)  # M·|F|², Friedel pairs included
-    strain_modes, textures = _modes(crystal, reciprocal)
+    strain_modes, textures = _modes(crystal)
     hkl, inverse_d2 = named.astype(float), inverse_d2[first]
     strain = np.einsum("hi,kij,hj->hk", hkl, strain_modes, hkl)
     texture = np.einsum("hi,kij,hj->hk", hkl, textures, hkl) / inverse_d2[:, None]
@@ -163,7 +177,7 @@ def _reciprocal_metric(crystal: Crystal) -> Array:
     return fractional @ fractional.T
 
 
-def _indices(crystal: Crystal, reciprocal: Array, limit: float) -> Array:
+def _indices(reciprocal: Array, limit: float) -> Array:
     """All hkl except 000 with 1/d² up to ``limit``."""
     direct = np.linalg.inv(reciprocal)
     spans = np.floor(np.sqrt(np.diag(direct) * limit)).astype(int)
@@ -217,7 +231,7 @@ def _representatives(crystal: Crystal, hkl: Array) -> Array:
     return np.round(chosen).astype(int)
 
 
-def _modes(crystal: Crystal, reciprocal: Array) -> tuple[Array, Array]:
+def _modes(crystal: Crystal) -> tuple[Array, Array]:
     """Tensors that the symmetry allows to add to G*, and those that express texture.
 
     Returns:
@@ -266,14 +280,16 @@ def _merge_weak(lines: Lines) -> Lines:
     bins = np.digitize(np.sqrt(lines.inverse_d2[weak]), edges) - 1
     used, group = np.unique(bins, return_inverse=True)
     weights = lines.intensity[weak]
-    total = np.bincount(group, weights=weights)
+    total = np.bincount(group, weights=weights).astype(float)
 
     def mean(values: Array) -> Array:
         flat = values.reshape(len(values), -1)
         out = np.stack([np.bincount(group, weights=weights * column) for column in flat.T], 1)
         return (out / total[:, None]).reshape(len(used), *values.shape[1:])
 
-    strongest = np.array([weak[group == g][np.argmax(weights[group == g])] for g in range(len(used))])
+    strongest = np.array(
+        [weak[group == g][np.argmax(weights[group == g])] for g in range(len(used))]
+    )
     merged = Lines(
         stem=lines.stem,
         hkl=np.concatenate([lines.hkl[strong], lines.hkl[strongest]]),

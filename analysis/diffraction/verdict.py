@@ -1,0 +1,132 @@
+"""What a refined pattern says of a synthesis, with reasons a scientist can check.
+
+Success is a target weight fraction of at least one half of the crystalline part, as the
+A-Lab counts (Szymanski et al., Nature 624 (2023) 86), in a fit that explains the pattern.
+"""
+
+from dataclasses import dataclass
+
+from alab.models import Outcome, PhaseAmount, Verdict
+from analysis.diffraction.library import same_formula
+
+SUCCESS_FRACTION = 0.5
+"""Share of the target in the crystalline part from which a synthesis counts as done."""
+MOST_UNEXPLAINED = 0.25
+"""Share of the net counts that no phase explains, above which nothing is concluded."""
+MOST_MISFIT = 0.45
+"""Root-mean-square misfit of the net pattern, as a share of it, that is still a fit."""
+NOTABLE_UNEXPLAINED = 0.04
+"""Share of unexplained net counts that is worth a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a verdict rests on.
+
+    Attributes:
+        phases: Everything identified, largest first.
+        r_wp_percent: Residual of the refinement.
+        misfit: √(Σ w (y − y_c)² / Σ w (y − background)²), 0 to about 1.
+        unexplained_fraction: Share of the net counts no phase explains.
+        unexplained_two_theta_deg: Where the strongest unexplained peaks stand.
+        amorphous_suspected: Whether the background has a hump.
+        signal: Net counts over their standard deviation; small in a flat pattern.
+        target_known: Whether a reference structure of the target was among the candidates.
+        competing: Other explanations, in words.
+        target_has_rival: Whether one of them would take the place of the target.
+        assumptions: What had to be assumed, in sentences.
+    """
+
+    phases: tuple[PhaseAmount, ...]
+    r_wp_percent: float
+    misfit: float
+    unexplained_fraction: float
+    unexplained_two_theta_deg: tuple[float, ...]
+    amorphous_suspected: bool
+    signal: float
+    target_known: bool
+    competing: tuple[str, ...] = ()
+    target_has_rival: bool = False
+    assumptions: tuple[str, ...] = ()
+
+
+def judge(evidence: Evidence, target: str | None) -> Outcome:
+    """Turn evidence into an outcome.
+
+    Args:
+        evidence: What was found.
+        target: Formula that was to be made; None if nothing was.
+    """
+    wanted = [p for p in evidence.phases if target and same_formula(p.formula, target)]
+    fraction = sum(phase.weight_fraction for phase in wanted)
+    esd = sum(phase.weight_fraction_esd**2 for phase in wanted) ** 0.5
+    verdict, reasons = _verdict(evidence, target, fraction, esd)
+    return Outcome(
+        verdict=verdict,
+        target_weight_fraction=fraction,
+        target_weight_fraction_esd=esd,
+        phases=evidence.phases,
+        r_wp_percent=evidence.r_wp_percent,
+        unexplained_fraction=evidence.unexplained_fraction,
+        amorphous_suspected=evidence.amorphous_suspected,
+        competing=evidence.competing,
+        reasons=(*reasons, *_remarks(evidence), *evidence.assumptions),
+    )
+
+
+def _verdict(
+    evidence: Evidence, target: str | None, fraction: float, esd: float
+) -> tuple[Verdict, list[str]]:
+    if doubt := _doubt(evidence, target):
+        return Verdict.INCONCLUSIVE, doubt
+    if target is None:
+        return Verdict.PARTIAL, ["No target was named: the phases are the result."]
+    share = f"{100 * fraction:.0f} ± {100 * esd:.0f} wt % of the crystalline part"
+    if fraction >= SUCCESS_FRACTION:
+        if evidence.target_has_rival:
+            return Verdict.INCONCLUSIVE, [
+                f"{target} would be {share}, but another phase explains its peaks nearly as "
+                "well."
+            ]
+        return Verdict.SUCCESS, [f"{target} is {share}, at least {100 * SUCCESS_FRACTION:.0f}."]
+    if fraction > 0:
+        return Verdict.PARTIAL, [f"{target} is {share}, below {100 * SUCCESS_FRACTION:.0f}."]
+    return Verdict.FAILED, [f"{target} was looked for and is not in the pattern."]
+
+
+def _doubt(evidence: Evidence, target: str | None) -> list[str]:
+    """Why nothing can be concluded; empty if something can."""
+    if evidence.signal < 5:
+        return ["The pattern shows no peak that stands out of its noise."]
+    if not evidence.phases:
+        return ["No reference structure explains the peaks."]
+    doubt: list[str] = []
+    if evidence.unexplained_fraction > MOST_UNEXPLAINED:
+        doubt.append(
+            f"{100 * evidence.unexplained_fraction:.0f} % of the net counts belong to no known "
+            f"phase (limit {100 * MOST_UNEXPLAINED:.0f} %)."
+        )
+    if evidence.misfit > MOST_MISFIT:
+        doubt.append(
+            f"The calculated pattern misses the net measured one by "
+            f"{100 * evidence.misfit:.0f} % (limit {100 * MOST_MISFIT:.0f} %)."
+        )
+    if target and not evidence.target_known:
+        doubt.append(f"There is no reference structure of {target}; add its CIF.")
+    return doubt
+
+
+def _remarks(evidence: Evidence) -> list[str]:
+    remarks: list[str] = []
+    if evidence.unexplained_fraction > NOTABLE_UNEXPLAINED:
+        places = ", ".join(f"{angle:.2f}°" for angle in evidence.unexplained_two_theta_deg)
+        remarks.append(
+            f"Unknown peaks remain: {100 * evidence.unexplained_fraction:.0f} % of the net "
+            f"counts{f', strongest at {places}' if places else ''}."
+        )
+    if evidence.amorphous_suspected:
+        remarks.append(
+            "The background has a broad hump: part of the sample may be amorphous, and the "
+            "fractions are of the crystalline part only."
+        )
+    return remarks
