@@ -18,7 +18,8 @@ from alab.models import (
 from planners.optimizer import InOrder, decide
 from planners.optimizer.evidence import observed_reactions, read
 from planners.optimizer.kinetics import activation_kj_per_mol, jander, temperature_for
-from planners.optimizer.strategy import fingerprint, powders, within
+from planners.optimizer.moves import avoiding
+from planners.optimizer.strategy import Situation, fingerprint, powders, within
 from planners.synthesis.conditions import profile
 from planners.synthesis.recipes import propose
 
@@ -177,6 +178,28 @@ def test_an_inert_intermediate_is_avoided():
     assert not {"Li2CO3", "MnO2"} <= powders(decision.recipe)
     assert "60 wt % Li2MnO3" in decision.reasons[0]
     assert "meV/atom for the step to LiMn2O4" in decision.reasons[0]
+
+
+def test_a_pair_seen_to_make_the_culprit_is_avoided_though_not_predicted():
+    tried, other = candidates("NaZr2(PO4)3")[:2]
+    twin = replace(
+        tried,
+        precursors=tuple(
+            replace(p, formula="Zr(OH)4") if p.formula == "ZrO2" else p
+            for p in tried.precursors
+        ),
+    )
+    found = outcome("NaZr2(PO4)3", Na3PO4=0.4, ZrO2=0.6)
+    situation = Situation(
+        target="NaZr2(PO4)3",
+        attempts=tuple(attempts((tried, found))),
+        candidates=(twin, other),
+        limits=LIMITS,
+    )
+    chosen = avoiding(situation, "Na3PO4")
+    assert chosen is not None
+    assert chosen[0] == other
+    assert avoiding(replace(situation, candidates=(twin,)), "Na3PO4") is None
 
 
 def test_an_evaporated_element_asks_for_cooler_and_more():

@@ -13,9 +13,10 @@ from planners.synthesis.conditions import (
     choose_atmosphere,
     excess_fraction,
     profile,
+    snap,
 )
 from planners.synthesis.reactions import metals
-from planners.synthesis.recipes import propose
+from planners.synthesis.recipes import precursor_sets, propose
 from planners.synthesis.screen import check_target
 
 REPO = Path(__file__).parents[4]
@@ -198,6 +199,26 @@ def test_a_cold_furnace_bounds_the_temperature_and_a_risk_says_so():
     )
     with pytest.raises(TargetError, match="needs at least 500 °C; the furnace ends at 300 °C"):
         propose("MgAl2O4", shelf=SHELF, limits=colder)
+
+
+def test_setpoints_lie_on_the_grid_below_the_ceiling():
+    assert snap(980, LIMITS) == 1000
+    assert snap(980, LIMITS, 970) == 950
+    assert snap(1400, LIMITS) == 1150
+    odd = FiringLimits(max_temperature_c=1120, max_ramp_c_per_min=10, atmospheres=())
+    assert snap(1400, odd) == 1100
+
+
+def test_water_is_not_taken_up_from_the_furnace_gas():
+    with pytest.raises(TargetError, match="would have to take up H2O from air"):
+        propose("La(OH)3", shelf={"La2O3": 1e5, "Mg(OH)2": 1e5}, limits=LIMITS)
+
+
+def test_oxygen_is_taken_up_only_where_there_is_some():
+    shelf = {"La2O3": 1e5, "Co3O4": 1e5}
+    assert precursor_sets("LaCoO3", shelf, Atmosphere.AIR)
+    with pytest.raises(TargetError, match="would have to take up O2 from N2"):
+        precursor_sets("LaCoO3", shelf, Atmosphere.N2)
 
 
 def test_magnesia_is_preferred_to_the_hydroxide():
