@@ -18,6 +18,7 @@ from planners.synthesis.conditions import (
 from planners.synthesis.reactions import metals
 from planners.synthesis.recipes import precursor_sets, propose
 from planners.synthesis.screen import check_target
+from planners.synthesis.thermo import find
 
 REPO = Path(__file__).parents[4]
 LAB = tomllib.loads((REPO / "alab/data/lab.toml").read_text())
@@ -62,6 +63,11 @@ def test_the_example_lists_are_whole():
     assert len(demo) == 6
     assert len({Composition(f).reduced_formula for f in all_targets}) == 58
     assert all_targets[:6] == demo
+
+
+def test_the_table_knows_every_example_target_and_every_jar():
+    for formula in (*targets("targets58.csv"), *SHELF):
+        assert find(formula) is not None, formula
 
 
 @pytest.mark.parametrize("target", targets("targets58.csv"))
