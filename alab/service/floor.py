@@ -27,7 +27,7 @@ def header(laboratory: Laboratory, session: Session, prefect_url: str) -> Table:
         "laboratory_time": views.stamp(laboratory.clock.now()),
         "simulated": isinstance(laboratory.clock, VirtualClock)
         if simulated is None
-        else simulated.lower() in {"1", "true", "yes", "simulated"},
+        else simulated,
         "stopped": laboratory.gateway.stopped,
         "prefect_url": prefect_url,
         "samples": written["samples"],

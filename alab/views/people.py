@@ -91,9 +91,10 @@ def overview(session: Session) -> Table:
     """Laboratory time, simulated or real, and how many samples are in which status."""
     written = read_setting(session, "laboratory_time")
     latest = session.scalar(select(func.max(EventRow.at)))
+    kind = read_setting(session, "kind")
     statuses = Counter(session.scalars(select(SampleRow.status)))
     return {
         "laboratory_time": written or stamp(latest),
-        "simulated": read_setting(session, "simulated"),
+        "simulated": kind == "simulated" if kind else None,
         "samples": dict(statuses),
     }

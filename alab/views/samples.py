@@ -1,5 +1,6 @@
 """What people see of samples: where they are, what was done, what came of it."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -172,7 +173,8 @@ def pattern(session: Session, sample: str, round_number: int) -> Any:
             f"{sample} has no analysed pattern of round {round_number}; "
             f"see 'alab sample show {sample}'"
         )
-    return unpack(packed)
+    written = unpack(packed)
+    return json.loads(written) if isinstance(written, str) else written
 
 
 def cancellation(session: Session, names: Sequence[str]) -> list[Table]:

@@ -16,7 +16,12 @@ export function heatingCurve(curve, topC, label) {
       shape("text", { x: LEFT - 5, y: y(c) + 3, "text-anchor": "end" }, c));
   }
   for (const h of ticks(lastS / 3600, 5)) {
-    drawing.append(shape("text", { x: x(h * 3600), y: HEIGHT - 4, "text-anchor": "middle" }, `${h} h`));
+    const at = x(h * 3600);
+    const anchor = at > WIDTH - 20 ? "end" : "middle";
+    drawing.append(shape("text", { x: at, y: HEIGHT - 4, "text-anchor": anchor }, `${h} h`));
+  }
+  if (!curve.elapsed_s.length) {
+    drawing.append(shape("text", { x: (LEFT + WIDTH) / 2, y: HEIGHT / 2 - 8, "text-anchor": "middle" }, "no reading yet"));
   }
   const measured = curve.elapsed_s.map((s, i) => [x(s), y(curve.temperature_c[i])]);
   const wanted = curve.elapsed_s.map((s, i) =>
@@ -33,11 +38,11 @@ export function heatingCurve(curve, topC, label) {
 }
 
 export function refinedPattern(pattern) {
-  const angles = pattern.two_theta_deg ?? [], observed = pattern.observed ?? [];
-  if (angles.length < 2 || observed.length !== angles.length) return null;
-  const calculated = pattern.calculated ?? [];
+  const { observed, calculated, start_two_theta_deg: start, step_two_theta_deg: width } = pattern;
+  if (!(observed?.length > 1) || observed.length !== calculated?.length) return null;
+  const angles = observed.map((_, i) => start + i * width);
   const wide = 900, high = 260;
-  const most = Math.max(...observed, ...calculated);
+  const most = observed.reduce((top, counts) => Math.max(top, counts), 1);
   const step = Math.max(1, Math.floor(angles.length / 1800));
   const first = angles[0], span = angles.at(-1) - first;
   const x = (angle) => LEFT + ((angle - first) / span) * (wide - LEFT - RIGHT);
@@ -49,13 +54,11 @@ export function refinedPattern(pattern) {
     drawing.append(shape("text", { x: x(angle), y: high - 4, "text-anchor": "middle" }, `${angle}°`));
   }
   drawing.append(shape("path", { class: "observed", d: line(observed, y) }));
-  if (calculated.length === angles.length) {
-    const rest = observed.map((counts, i) => counts - calculated[i]);
-    const below = (counts) => high * 0.85 - (counts / most) * (high * 0.74 - TOP);
-    drawing.append(
-      shape("path", { class: "calculated", d: line(calculated, y) }),
-      shape("path", { class: "difference", d: line(rest, below) }));
-  }
+  const rest = observed.map((counts, i) => counts - calculated[i]);
+  const below = (counts) => high * 0.85 - (counts / most) * (high * 0.74 - TOP);
+  drawing.append(
+    shape("path", { class: "calculated", d: line(calculated, y) }),
+    shape("path", { class: "difference", d: line(rest, below) }));
   return drawing;
 }
 

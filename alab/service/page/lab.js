@@ -242,3 +242,6 @@ byId("stop").addEventListener("click", async () => {
 });
 
 refresh();
+if (location.hash.startsWith("#sample=")) {
+  showSample(decodeURIComponent(location.hash.slice("#sample=".length)));
+}

@@ -1,6 +1,7 @@
 """A laboratory in the middle of its work, for views, service and command line."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -31,6 +32,12 @@ from drivers.catalog import KINDS
 
 LAB_FILE = Path(__file__).parents[3] / "alab" / "data" / "lab.toml"
 RAMP_C_PER_MIN = 10.0
+PATTERN = {
+    "start_two_theta_deg": 20.0,
+    "step_two_theta_deg": 0.1,
+    "observed": [5.0, 6.0, 90.0, 7.0],
+    "calculated": [5.5, 6.5, 88.0, 6.0],
+}
 
 
 def recipe_of(target: str, oxide: str, carbonate: str) -> Recipe:
@@ -77,7 +84,9 @@ def furnish(lab: LabDefinition, store: Store) -> None:
         "titanates", {"BaTiO3": 5, "SrTiO3": 0, "CaTiO3": 0, "MgTiO3": -1}, max_attempts=4
     )
     names = [
-        laboratory.add_sample("titanates", target, recipe_of(target, "TiO2", carbonate), priority)
+        laboratory.add_sample(
+            "titanates", target, recipe_of(target, "TiO2", carbonate), priority
+        )
         for target, carbonate, priority in (
             ("BaTiO3", "BaCO3", 5),
             ("SrTiO3", "SrCO3", 0),
@@ -114,7 +123,7 @@ def _finish(laboratory: Laboratory, sample: str) -> None:
         )
         attempt = session.query(AttemptRow).filter_by(sample=sample).one()
         attempt.outcome = encode(outcome_of("BaTiO3", 0.87))
-        attempt.analysis = pack({"two_theta_deg": [20.0, 20.1], "observed": [5.0, 6.0]})
+        attempt.analysis = pack(json.dumps(PATTERN))
         attempt.scan_filename = f"{sample}.xrdml"
         session.get_one(SlotRow, "archive.1").sample = sample
     laboratory.happened(sample, Event.CHARACTERISED)
