@@ -1,13 +1,17 @@
 """What all tests share: no instrument unless asked for, and a small laboratory."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import pytest
 
+from alab.clock import VirtualClock
 from alab.lab import Capability, DeviceKind, LabDefinition, load_lab
-from alab.store.store import Store
+from alab.laboratory import Laboratory
+from alab.store.store import FILENAME, Store
+from tests.fakes import Bench
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -127,9 +131,47 @@ def small_lab(
     return load_lab(path, small_kinds)
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty lab database to copy: migrating takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("migrated")
+    Store.in_directory(folder).close()
+    return folder / FILENAME
+
+
 @pytest.fixture
-def empty_store(tmp_path: Path) -> Iterator[Store]:
+def empty_store(tmp_path: Path, migrated: Path) -> Iterator[Store]:
     """An empty lab database on the disk."""
-    opened = Store.in_directory(tmp_path / "data")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copyfile(migrated, folder / FILENAME)
+    opened = Store.in_directory(folder)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Laboratory time that jumps; run the test's work with ``clock.run``."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def bench(clock: VirtualClock) -> Bench:
+    """Devices that count what they did."""
+    return Bench(clock)
+
+
+@pytest.fixture
+def small_laboratory(
+    small_lab: LabDefinition,
+    small_kinds: dict[str, DeviceKind],
+    bench: Bench,
+    empty_store: Store,
+    clock: VirtualClock,
+) -> Laboratory:
+    """The small laboratory with every device ready."""
+    laboratory = Laboratory(small_lab, small_kinds, bench.devices, empty_store, clock)
+    for name in small_lab.devices:
+        laboratory.gateway.set_device(name, "ready", "looked at", by="test")
+    return laboratory
