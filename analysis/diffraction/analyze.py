@@ -274,9 +274,7 @@ def _report(
         target_has_rival=any(
             found.members[i] in wanted and rival not in wanted for i, rival in found.rivals
         ),
-        assumptions=()
-        if pattern.wavelength_stated
-        else ("The file states no wavelength: Cu Kα was assumed.",),
+        assumptions=_assumptions(pattern, [known[m] for m in found.members]),
     )
     return Analysis(
         outcome=judge(evidence, target),
@@ -292,6 +290,18 @@ def _report(
         origin=pattern.origin,
         candidates=len(known),
     )
+
+
+def _assumptions(pattern: Pattern, present: list[Reference]) -> tuple[str, ...]:
+    told: list[str] = []
+    if not pattern.wavelength_stated:
+        told.append("The file states no wavelength: Cu Kα was assumed.")
+    if rough := [reference.stem for reference in present if not reference.measured]:
+        told.append(
+            f"The atoms of {', '.join(rough)} were placed by bond valence in the published "
+            "cell: amounts are rough."
+        )
+    return tuple(told)
 
 
 def _amounts(

@@ -26,6 +26,8 @@ class Reference:
         number: Number of the space group.
         path: The CIF.
         default: Whether this is the polymorph that the laboratory normally has or gets.
+        measured: Whether the coordinates were measured; otherwise only the cell was, and the
+            atoms were placed by bond valence, so that intensities are rough.
     """
 
     stem: str
@@ -34,6 +36,7 @@ class Reference:
     number: int
     path: Path
     default: bool = True
+    measured: bool = True
 
     @property
     def elements(self) -> frozenset[str]:
@@ -74,6 +77,7 @@ def embedded() -> tuple[Reference, ...]:
                 number=int(row["number"]),
                 path=STRUCTURES / f"{row['stem']}.cif",
                 default=row["default"] == "1",
+                measured=row["measured"] == "1",
             )
             for row in csv.DictReader(table)
         )
