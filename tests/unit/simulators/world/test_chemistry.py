@@ -233,3 +233,13 @@ def test_nature_draws_each_phase_once_and_near_the_table(world):
     assert world.nature.traits(phase) == World(0, lambda: 0.0).nature.traits(phase)
     stretches = [World(seed, lambda: 0.0).nature.traits(phase).stretch for seed in range(40)]
     assert 0.005 < float(np.std(stretches)) < 0.03
+
+
+def test_manganese_dioxide_does_not_overshoot_the_sesquioxide(world):
+    powder = world.new_crucible().powder
+    powder.add("MnO2", 100.0)
+    for minute in range(240):
+        powder.expose(60.0, 400.0 + minute, Atmosphere.AIR)
+    found = powder.weight_fractions()
+    assert found["Mn2O3"] > 0.3
+    assert "Mn3O4" not in found

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from pymatgen.core import Lattice, Structure
 
 from simulators.world.diffraction import PROGRAMS, expected_counts, mount_of, scan
 from simulators.world.matter import Charge, Powder
@@ -178,3 +179,41 @@ def test_a_file_without_atoms_is_refused(tmp_path):
     empty.write_text("data_empty\n_cell_length_a 4\n", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no atoms"):
         lines_of(empty)
+
+
+def test_absorption_by_the_other_phase_weakens_lines(world, cifs):
+    """Klug & Alexander: I/I_pure = w (μ/ρ) / Σ wᵢ (μ/ρ)ᵢ; Si has 63.7 cm²/g (ITC C)."""
+    silicon, boride = (
+        lines.absorption_per_cm / lines.density_g_per_cm3
+        for lines in (lines_of(cifs["Si"]), lines_of(cifs["LaB6"]))
+    )
+    assert silicon == pytest.approx(63.7, rel=0.07)
+    pure = area(net(world, powder_of(Si=100.0)), 27.9, 29.0)
+    mixed = area(net(world, powder_of(Si=50.0, LaB6=50.0)), 27.9, 29.0)
+    assert mixed / pure == pytest.approx(silicon / (silicon + boride), rel=0.03)
+
+
+def test_a_nonstandard_setting_keeps_all_its_reflections(tmp_path):
+    cell, atoms = (6.83, 7.07, 6.50, 90.0, 103.3, 90.0), [("La", 0.28, 0.16, 0.10)]
+    operations = ["x,y,z", "1/2-x,1/2+y,1/2-z", "-x,-y,-z", "1/2+x,1/2-y,1/2+z"]
+    full = Structure(
+        Lattice.from_parameters(*cell),
+        ["La"] * 4,
+        [[0.28, 0.16, 0.10], [0.22, 0.66, 0.40], [-0.28, -0.16, -0.10], [0.78, 0.34, 0.60]],
+    )
+    names = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+    short = tmp_path / "short.cif"
+    short.write_text(
+        "data_monazite\n_space_group_name_H-M_alt 'P 1 21/n 1'\n_space_group_IT_number 14\n"
+        + "".join(f"_cell_{n} {v}\n" for n, v in zip(names, cell, strict=True))
+        + "loop_\n_space_group_symop_operation_xyz\n"
+        + "".join(f"'{operation}'\n" for operation in operations)
+        + "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n"
+        + "_atom_site_fract_y\n_atom_site_fract_z\n"
+        + "".join(f"{e}1 {e} {x} {y} {z}\n" for e, x, y, z in atoms),
+        encoding="utf-8",
+    )
+    long = tmp_path / "long.cif"
+    full.to(str(long))
+    one, other = (lines_of(path).textured(1.0) for path in (short, long))
+    assert one == pytest.approx(other, rel=1e-3)

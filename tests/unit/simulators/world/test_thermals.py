@@ -104,3 +104,12 @@ def test_furnaces_differ():
 def test_time_does_not_run_backwards():
     with pytest.raises(ValueError, match="-5 s"):
         furnace().advance(-5.0, None, door_open=False)
+
+
+def test_the_integral_does_not_wind_up_while_power_is_at_its_limit():
+    thermals, highest_c = furnace(), 0.0
+    for _ in range(240):
+        thermals.advance(60.0, 900.0, door_open=False)
+        highest_c = max(highest_c, thermals.temperature_c)
+    assert highest_c < 905.0
+    assert thermals.temperature_c == pytest.approx(900.0, abs=5.0)
