@@ -19,6 +19,7 @@ from alab.clock import Clock
 from alab.errors import (
     CommandRejected,
     DeviceFault,
+    DeviceUnreachable,
     InterlockError,
     MalformedReply,
     UnknownOutcome,
@@ -242,6 +243,8 @@ class MettlerQuantos:
         end = await self._end_of_dose()
         await self._move(MOVE_PIN, PIN_RELEASED)
         await self._move(MOVE_DOOR, DOOR_OPEN)
+        self._ends.pop(DOSE, None)  # kept until now: whoever has to try again needs it
+        self._hears_the_end = False
         if end.status != b"A":
             raise DeviceFault(
                 self._name,
@@ -293,10 +296,10 @@ class MettlerQuantos:
         """Ask something harmless, and see whether the end of the dose came before."""
         try:
             await self._door_state()
-        except ReplyLost:
+        except DeviceUnreachable:
             self._hears_the_end = False  # the line is reopened, and what came is lost
             raise
-        return self._ends.pop(DOSE, None)
+        return self._ends.get(DOSE)
 
     # ---- weighing ---------------------------------------------------------------
 

@@ -273,6 +273,16 @@ async def test_a_failed_dose_is_a_fault_and_leaves_the_pan_reachable(doser, run,
     line.assert_over()
 
 
+async def test_how_a_dose_ended_survives_a_lost_reply_afterwards(doser, run) -> None:
+    end = (DOOR, b"QRA 61 1 I 7", b"QRD 2 3 7 2 A")
+    balance, line = await started(doser, run, end, (b"QRA 60 2 3", None), IS_SHUT, *REST)
+    with pytest.raises(DeviceUnreachable):
+        await run(balance.finish_dose())
+    with pytest.raises(DeviceFault, match="powder flow"):
+        await run(balance.finish_dose())
+    line.assert_over()
+
+
 async def test_begun_is_not_done(doser, run) -> None:
     balance, line = await started(
         doser, run, (DOOR, b"QRA 61 1 B", b"QRD 2 3 7 2 A"), (DOOR, None)
