@@ -140,6 +140,11 @@ class LadsDevice:
                 raise CommandRejected(
                     device, f"{name} was declined: {_status_name(error.code)}"
                 ) from error
+            except UaError as error:
+                await self._drop()
+                raise ReplyLost(
+                    device, f"{name} was called, its answer makes no sense ({error!r})"
+                ) from error
 
     async def _with_client(self, device: str, ask: Callable[[Client], Awaitable[T]]) -> T:
         """Ask; if the session turns out to be dead, once more with a new client."""
