@@ -202,12 +202,18 @@ def _unstable(situation: Situation, evidence: Evidence) -> Decision | None:
     reaction, force = evidence.remaining, evidence.remaining_ev_per_atom
     if reaction is None or force is None or force >= 0:
         return None
+    recipe = situation.last.recipe
+    if any(
+        powders(a.recipe) == powders(recipe)
+        and a.recipe.max_temperature_c != recipe.max_temperature_c
+        for a in situation.attempts
+    ):
+        return None  # another temperature did not help: the table is not to be trusted
     compound = find(situation.target)
     known_c = None if compound is None else compound.decomposes_c
     decomposed = known_c is not None and known_c < situation.last.recipe.max_temperature_c
     if not decomposed and force > -uncertainty_ev_per_atom(reaction):
         return None
-    recipe = situation.last.recipe
     said = (
         f"{reaction} is uphill by {-force * 1000:.0f} meV/atom at "
         f"{recipe.max_temperature_c:g} °C in {recipe.atmosphere}: what was found is the "
@@ -269,8 +275,8 @@ def _unfinished(situation: Situation, evidence: Evidence) -> Decision:
                 f"{left}, after {recipe.regrinds} regrindings and as hot as {top_why} permits",
                 hotter_only=True,
             )
-        why = f"{left}; {recipe.max_temperature_c:g} °C is as hot as {top_why} permits"
-        return refire(situation, recipe.max_temperature_c, _LONG_DWELL_S, why)
+        why = f"{left}; {temperature_c:g} °C is as hot as {top_why} permits"
+        return refire(situation, temperature_c, _LONG_DWELL_S, why)
     why = f"{left}; by Jander's law {min(wanted_c, 1999):.0f} °C would finish it in 4 h"
     if grown and recipe.regrinds < _MOST_REGRINDS:
         return refire(situation, temperature_c, DWELL_S, why)
@@ -341,11 +347,12 @@ def _left(evidence: Evidence, recipe: Recipe) -> str:
     share = weight if others else 1 - evidence.target_fraction
     text = f"{share * 100:.0f} wt % {kind}{names} left after {firing(recipe)}"
     text += f", with {evidence.target_fraction * 100:.0f} wt % target"
-    if evidence.remaining_ev_per_atom is not None:
-        text += (
-            f"; {evidence.remaining_ev_per_atom * 1000:.0f} meV/atom of driving force remain"
-        )
-    return text
+    force = evidence.remaining_ev_per_atom
+    if force is None:
+        return text
+    if force <= 0:
+        return f"{text}; by the table no driving force remains"
+    return f"{text}; {force * 1000:.0f} meV/atom of driving force remain"
 
 
 def _notes(evidence: Evidence) -> list[str]:

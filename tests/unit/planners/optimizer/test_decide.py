@@ -239,6 +239,14 @@ def test_products_more_stable_than_the_target_ask_for_cooler():
     assert "uphill by" in decision.reasons[0]
 
 
+def test_a_table_that_was_wrong_once_is_not_followed_again():
+    recipe = candidates("LiMn2O4")[0]
+    found = outcome("LiMn2O4", LiMn2O4=0.1, LiMnO2=0.5, Mn3O4=0.4)
+    decision = next_for("LiMn2O4", (at(recipe, 900), found), (at(recipe, 1050), found))
+    assert "uphill" not in decision.reasons[0]
+    assert "no driving force remains" in decision.reasons[0]
+
+
 def test_an_inconclusive_pattern_is_reground_and_then_left():
     recipe = candidates("NaZr2(PO4)3")[0]
     unclear = outcome("NaZr2(PO4)3", Verdict.INCONCLUSIVE, ZrO2=0.4)
