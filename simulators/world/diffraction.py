@@ -161,8 +161,8 @@ def _draw_phase(
     mount: Mount,
     rng: np.random.Generator,
 ) -> None:
-    stretch = 1.0 + float(rng.normal(0.0, 2.5e-4))
-    march = float(np.clip(math.exp(rng.normal(0.0, 0.05)), 0.8, 1.25))
+    stretch = 1.0 + float(rng.normal(0.0, 4e-4))
+    march = float(np.clip(math.exp(rng.normal(0.0, 0.07)), 0.8, 1.25))
     profiles = optics().profiles(
         Grains(
             size_nm=float(110.0 * math.exp(rng.normal(0.0, 0.35))),
