@@ -11,23 +11,17 @@ that comes late finds nobody listening and cannot answer the wrong question.
 
 import asyncio
 import logging
-import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-import serial
-
 from alab.errors import DeviceUnreachable, LabFileError, MalformedReply
 from alab.lab import Address
+from drivers.pipes import BROKEN, CONNECT_TIMEOUT_S, Pipe, SerialPipe, TcpPipe
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S = 5.0
-WRITE_TIMEOUT_S = 5.0
 LONGEST_REPLY_BYTES = 65_536
-
-_BROKEN = (OSError, termios.error)  # pyserial's exceptions and time-outs are OSErrors
 
 T = TypeVar("T")
 
@@ -126,7 +120,7 @@ class Lines:
         host, _, port = address.port.rpartition(":")
         settings = ("tcp", terminator, reply_terminator or terminator, greets)
         return self._line(
-            address, device, settings, lambda: _TcpPipe(host.strip("[]"), int(port))
+            address, device, settings, lambda: TcpPipe(host.strip("[]"), int(port))
         )
 
     def serial(
@@ -151,7 +145,7 @@ class Lines:
             *port_settings,
         )
         return self._line(
-            address, device, settings, lambda: _SerialPipe(address.port, *port_settings)
+            address, device, settings, lambda: SerialPipe(address.port, *port_settings)
         )
 
     def share(self, port: str, make: Callable[[], T]) -> T:
@@ -165,7 +159,7 @@ class Lines:
         address: Address,
         device: str,
         settings: tuple[Any, ...],
-        make: "Callable[[], _Pipe]",
+        make: Callable[[], Pipe],
     ) -> LineTransport:
         if address.port not in self._wires:
             _, terminator, reply_terminator, greets, *_ = settings
@@ -221,7 +215,7 @@ class _Line:
     async def _open(self) -> None:
         try:
             await self._wire.open()
-        except _BROKEN as error:
+        except BROKEN as error:
             await self._wire.close()
             raise DeviceUnreachable(
                 self._device,
@@ -234,7 +228,7 @@ class _Line:
         await self._open()  # the far side may have hung up since the last line
         try:
             await self._wire.pipe.write(line + self._wire.terminator)
-        except _BROKEN as error:
+        except BROKEN as error:
             await self._wire.close()
             raise ReplyLost(
                 self._device, f"{self._port} broke while sending {line!r} ({_reason(error)})"
@@ -257,7 +251,7 @@ class _Line:
                 + (f", only {heard!r}" if heard else "")
                 + "; check power and cable",
             ) from error
-        except _BROKEN as error:
+        except BROKEN as error:
             await self._wire.close()
             raise ReplyLost(
                 self._device, f"{self._port} broke while it was read ({_reason(error)})"
@@ -273,7 +267,7 @@ class _Line:
     async def _discard_stale(self, line: bytes) -> None:
         try:
             stale = await self._wire.take_stale()
-        except _BROKEN as error:
+        except BROKEN as error:
             await self._wire.close()
             raise DeviceUnreachable(
                 self._device,
@@ -287,32 +281,11 @@ class _ReplyTooLong(Exception):  # noqa: N818
     """A reply without end."""
 
 
-class _Pipe(Protocol):
-    """Bytes to and from one port."""
-
-    @property
-    def is_open(self) -> bool: ...
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def write(self, data: bytes) -> None: ...
-
-    async def read(self, *, timeout_s: float) -> bytes:
-        """Return at least one byte; TimeoutError if none came, OSError at the end."""
-        ...
-
-    async def read_waiting(self) -> bytes:
-        """Return what has arrived already, perhaps nothing."""
-        ...
-
-
 class _Wire:
     """A pipe, the bytes heard on it and not yet asked for, and who may speak."""
 
     def __init__(
-        self, pipe: _Pipe, terminator: bytes, reply_terminator: bytes, *, greets: bool
+        self, pipe: Pipe, terminator: bytes, reply_terminator: bytes, *, greets: bool
     ) -> None:
         self.pipe = pipe
         self.terminator = terminator
@@ -336,7 +309,7 @@ class _Wire:
         self.heard.clear()
         try:
             await self.pipe.close()
-        except _BROKEN as error:
+        except BROKEN as error:
             log.debug("closing a broken line: %s", error)
 
     async def read_until(self, end: bytes, *, timeout_s: float) -> bytes:
@@ -358,108 +331,6 @@ class _Wire:
         stale = bytes(self.heard) + await self.pipe.read_waiting()
         self.heard.clear()
         return stale
-
-
-class _TcpPipe:
-    def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._port = port
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._reader is not None and not self._reader.at_eof()
-
-    async def open(self) -> None:
-        await self.close()  # the far side may have hung up
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
-
-    async def close(self) -> None:
-        writer, self._reader, self._writer = self._writer, None, None
-        if writer is not None:
-            writer.close()
-            await writer.wait_closed()
-
-    async def write(self, data: bytes) -> None:
-        if self._writer is None:
-            raise ConnectionError("connection lost")
-        self._writer.write(data)
-        async with asyncio.timeout(WRITE_TIMEOUT_S):
-            await self._writer.drain()
-
-    async def read(self, *, timeout_s: float) -> bytes:
-        if self._reader is None:
-            raise ConnectionError("connection lost")
-        async with asyncio.timeout(timeout_s):
-            chunk = await self._reader.read(4096)
-        if not chunk:
-            raise ConnectionError("the device hung up")
-        return chunk
-
-    async def read_waiting(self) -> bytes:
-        try:
-            return await self.read(timeout_s=0)
-        except TimeoutError:
-            return b""
-
-
-class _SerialPipe:
-    """A serial port; pyserial blocks, so every call to it runs in a thread."""
-
-    def __init__(
-        self, port: str, baudrate: int, bytesize: int, parity: str, stopbits: int
-    ) -> None:
-        self._settings = {
-            "port": port,
-            "baudrate": baudrate,
-            "bytesize": bytesize,
-            "parity": parity,
-            "stopbits": stopbits,
-        }
-        self._serial: serial.Serial | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._serial is not None
-
-    async def open(self) -> None:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            self._serial = await asyncio.to_thread(self._opened)
-
-    def _opened(self) -> serial.Serial:
-        return serial.Serial(**self._settings, write_timeout=WRITE_TIMEOUT_S, exclusive=True)
-
-    async def close(self) -> None:
-        port, self._serial = self._serial, None
-        if port is not None:
-            port.cancel_read()
-            await asyncio.to_thread(port.close)
-
-    async def write(self, data: bytes) -> None:
-        await asyncio.to_thread(self._port().write, data)
-
-    async def read(self, *, timeout_s: float) -> bytes:
-        chunk = await asyncio.to_thread(self._read_chunk, self._port(), timeout_s)
-        if not chunk:
-            raise TimeoutError
-        return chunk
-
-    async def read_waiting(self) -> bytes:
-        port = self._port()
-        return await asyncio.to_thread(lambda: port.read(port.in_waiting))
-
-    @staticmethod
-    def _read_chunk(port: serial.Serial, timeout_s: float) -> bytes:
-        port.timeout = timeout_s
-        first = port.read(1)
-        return first + port.read(port.in_waiting) if first else first
-
-    def _port(self) -> serial.Serial:
-        if self._serial is None:
-            raise serial.SerialException("port lost")
-        return self._serial
 
 
 def _reason(error: BaseException) -> str:

@@ -12,25 +12,29 @@ arm can always reach the pan.
 
 import logging
 import re
-from dataclasses import dataclass
 from typing import NoReturn
 
 from alab.clock import Clock
 from alab.errors import (
     CommandRejected,
     DeviceFault,
-    DeviceUnreachable,
     InterlockError,
     MalformedReply,
     UnknownOutcome,
 )
 from alab.lab import Address, DeviceDefinition
 from alab.models import Weighing
+from drivers.balances.quantos_dialogue import (
+    DOSE,
+    MOVE_DOOR,
+    MOVE_PIN,
+    Answer,
+    QuantosDialogue,
+)
 from drivers.transport import Lines, LineTransport, ReplyLost
 
 log = logging.getLogger(__name__)
 
-REPLY_TIMEOUT_S = 5.0
 STABLE_REPLY_TIMEOUT_S = 40.0
 """``S`` may take the balance this long before it answers that the load is not stable."""
 
@@ -48,72 +52,13 @@ AT_REST_WITHIN_MG = 0.2
 
 DOOR_STATE = b"QRD 2 3 7"
 HEAD_DATA = b"QRD 2 4 11"
-DOSE, STOP_DOSING = b"QRA 61 1", b"QRA 61 4"
-MOVE_DOOR, MOVE_PIN = b"QRA 60 7", b"QRA 60 2"
+STOP_DOSING = b"QRA 61 4"
 DOOR_SHUT, DOOR_OPEN = 2, 3
 PIN_RELEASED, PIN_LOCKED = 3, 4
 
 _MG = {b"g": 1000.0, b"mg": 1.0, b"kg": 1e6}
-_REFUSALS = {
-    b"ES": "syntax error: the balance does not know this command; is a Quantos fitted?",
-    b"ET": "transmission error: check parity and baud rate (9600 8N1)",
-    b"EL": "logical error: the command cannot be executed now",
-}
-_ERRORS = {
-    1: "no dosing head is mounted",
-    2: "another job runs",
-    3: "dosing took too long",
-    4: "not selected",
-    5: "not allowed at the moment (door open, or head not locked)",
-    6: "the weight is not stable",
-    7: "powder flow error: head empty, jammed, or powder misses the vessel",
-    8: "stopped by hand",
-    9: "safe position not reached",
-    10: "this dosing head is not allowed",
-    11: "the dosing head has reached its limit of doses",
-    12: "the dosing head has expired",
-    13: "the sampler is blocked",
-}
 _FAULTS = frozenset({3, 6, 7, 9, 13})
 _NAMES = re.compile(rb"<Substance>\s*(.*?)\s*</Substance>")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A Quantos line taken apart.
-
-    Attributes:
-        status: ``A`` done, ``B`` begun, ``I`` not executed, ``L`` wrong parameter.
-        error: Number after ``I``; None without one.
-        values: What stands between command and status.
-    """
-
-    status: bytes
-    error: int | None = None
-    values: tuple[bytes, ...] = ()
-
-    @property
-    def reason(self) -> str:
-        """Why it was not executed, for people."""
-        if self.status == b"L":
-            return "wrong parameter"
-        if self.error is None:
-            return "not executable at present"
-        return f"error {self.error}, {_ERRORS.get(self.error, 'not in the manual')}"
-
-
-def parse_answer(command: bytes, line: bytes) -> Answer | None:
-    """Read ``line`` as an answer to ``command``; None if it is not one."""
-    words, path = line.split(), command.split()
-    if words[: len(path)] != path:
-        return None
-    match words[len(path) :]:
-        case [*values, b"I", number] if number.isdigit():
-            return Answer(status=b"I", error=int(number), values=tuple(values))
-        case [*values, (b"A" | b"B" | b"I" | b"L") as status]:
-            return Answer(status=status, values=tuple(values))
-        case _:
-            return None
 
 
 class MettlerQuantos:
@@ -131,10 +76,9 @@ class MettlerQuantos:
     ) -> None:
         self._name = name
         self._line = line
+        self._dialogue = QuantosDialogue(name, line)
         self._clock = clock
         self._min_dose_mg = max(LEAST_DOSE_MG, min_dose_mg)
-        self._ends: dict[bytes, Answer] = {}
-        self._hears_the_end = False
 
     @property
     def name(self) -> str:
@@ -144,8 +88,8 @@ class MettlerQuantos:
     async def connect(self) -> str:
         """Ask for model and serial number, and check that a Quantos is fitted."""
         await self._line.connect()
-        model = await self._quoted(b"I2")
-        number = await self._quoted(b"I4")
+        model = await self._dialogue.ask_text(b"I2")
+        number = await self._dialogue.ask_text(b"I4")
         await self._door_state()
         return f"{model}, serial number {number}"
 
@@ -155,7 +99,7 @@ class MettlerQuantos:
 
     async def make_safe(self) -> None:
         """Stop dosing (``QRA 61 4``); harmless if none runs."""
-        await self._ask(STOP_DOSING)
+        await self._dialogue.ask(STOP_DOSING)
 
     async def weigh(self) -> Weighing:
         """Shut the draft door, wait for a stable reading, open the door again.
@@ -180,14 +124,9 @@ class MettlerQuantos:
 
     async def mounted_substance(self) -> str | None:
         """Read the substance from the head's tag (``QRD 2 4 11``)."""
-        async with self._line.turn():
-            await self._line.send(HEAD_DATA)
-            answer, _ = await self._answer_to(HEAD_DATA)
-            if answer.error == 1:
-                return None
-            if answer.status != b"B":
-                self._refuse("read the dosing head", answer)
-            answer, xml = await self._answer_to(HEAD_DATA)
+        answer, xml = await self._dialogue.ask_block(HEAD_DATA)
+        if answer.error == 1:
+            return None
         if answer.status != b"A":
             self._refuse("read the dosing head", answer)
         if (found := _NAMES.search(xml)) is None:
@@ -213,11 +152,10 @@ class MettlerQuantos:
         await self._set(b"QRD 1 1 5", b"%.2f" % mass_mg)
         await self._set(b"QRD 1 1 6", b"%.1f" % tolerance_percent)
         await self._set(b"QRD 1 1 7", b"0")
-        self._ends.pop(DOSE, None)
+        self._dialogue.ends.pop(DOSE, None)
         try:
-            answer = await self._ask(DOSE)
+            answer = await self._dialogue.ask(DOSE)
         except ReplyLost as error:
-            self._hears_the_end = False
             raise UnknownOutcome(
                 self._name,
                 f"sent the start of a dose of {mass_mg:g} mg and lost the reply; weigh, "
@@ -225,9 +163,9 @@ class MettlerQuantos:
             ) from error
         if answer.status not in (b"A", b"B"):
             self._refuse(f"dose {mass_mg:g} mg", answer)
-        self._hears_the_end = True
+        self._dialogue.unbroken = True
         if answer.status == b"A":
-            self._ends[DOSE] = answer
+            self._dialogue.ends[DOSE] = answer
 
     async def finish_dose(self) -> None:
         """Wait for the end of the dose, release the head and open the door.
@@ -243,8 +181,8 @@ class MettlerQuantos:
         end = await self._end_of_dose()
         await self._move(MOVE_PIN, PIN_RELEASED)
         await self._move(MOVE_DOOR, DOOR_OPEN)
-        self._ends.pop(DOSE, None)  # kept until now: whoever has to try again needs it
-        self._hears_the_end = False
+        self._dialogue.ends.pop(DOSE, None)  # kept until now: whoever has to try again needs it
+        self._dialogue.unbroken = False
         if end.status != b"A":
             raise DeviceFault(
                 self._name,
@@ -276,7 +214,7 @@ class MettlerQuantos:
         while self._clock.monotonic_s() - started_s < DOSING_WITHIN_S:
             if (end := await self._heard_end()) is not None:
                 return end
-            if not self._hears_the_end:
+            if not self._dialogue.unbroken:
                 now_mg = await self._reading_mg()
                 if _at_rest(now_mg, last_mg):
                     return Answer(status=b"A")
@@ -285,7 +223,7 @@ class MettlerQuantos:
         if await self._reading_mg() is not None:
             log.warning("%s: the end of a dose was never reported", self._name)
             return Answer(status=b"A")
-        await self._ask(STOP_DOSING)
+        await self._dialogue.ask(STOP_DOSING)
         raise DeviceFault(
             self._name,
             f"dosing had not ended after {DOSING_WITHIN_S:g} s and was stopped; weigh what "
@@ -294,12 +232,8 @@ class MettlerQuantos:
 
     async def _heard_end(self) -> Answer | None:
         """Ask something harmless, and see whether the end of the dose came before."""
-        try:
-            await self._door_state()
-        except DeviceUnreachable:
-            self._hears_the_end = False  # the line is reopened, and what came is lost
-            raise
-        return self._ends.get(DOSE)
+        await self._door_state()
+        return self._dialogue.ends.get(DOSE)
 
     # ---- weighing ---------------------------------------------------------------
 
@@ -318,7 +252,7 @@ class MettlerQuantos:
 
     async def _reading_mg(self) -> float | None:
         """One stable reading (``S``), None while the balance is busy or restless."""
-        line = await self._line_answering(b"S", timeout_s=STABLE_REPLY_TIMEOUT_S)
+        line = await self._dialogue.ask_line(b"S", timeout_s=STABLE_REPLY_TIMEOUT_S)
         match line.split():
             case [b"S", b"S", value, unit] if unit in _MG and _is_number(value):
                 return float(value) * _MG[unit]
@@ -344,8 +278,8 @@ class MettlerQuantos:
         """Bring door or pin to ``target`` and wait until it is there."""
         if command == MOVE_DOOR and await self._door_state() == target:
             return
-        self._ends.pop(command, None)
-        end = await self._ask(command, b"%d" % target)
+        self._dialogue.ends.pop(command, None)
+        end = await self._dialogue.ask(command, b"%d" % target)
         started_s = self._clock.monotonic_s()
         while end is None or end.status == b"B":
             if self._clock.monotonic_s() - started_s > MOTION_WITHIN_S:
@@ -356,7 +290,7 @@ class MettlerQuantos:
                 )
             await self._clock.sleep(MOTION_POLL_S)
             door = await self._door_state()
-            end = self._ends.pop(command, None)
+            end = self._dialogue.ends.pop(command, None)
             if command == MOVE_DOOR and door == target:
                 return
         if end.status != b"A" and not (command == MOVE_PIN and self._releases(target, end)):
@@ -368,75 +302,15 @@ class MettlerQuantos:
         return target == PIN_RELEASED and end.error == 1
 
     async def _door_state(self) -> int:
-        answer = await self._ask(DOOR_STATE)
+        answer = await self._dialogue.ask(DOOR_STATE)
         if answer.status != b"A" or len(answer.values) != 1 or not answer.values[0].isdigit():
             self._refuse("read the door", answer)
         return int(answer.values[0])
 
     async def _set(self, parameter: bytes, value: bytes) -> None:
-        answer = await self._ask(parameter, value)
+        answer = await self._dialogue.ask(parameter, value)
         if answer.status != b"A":
             self._refuse(f"set {parameter.decode()} to {value.decode()}", answer)
-
-    async def _ask(self, command: bytes, argument: bytes = b"") -> Answer:
-        async with self._line.turn():
-            await self._line.send(command + b" " + argument if argument else command)
-            answer, _ = await self._answer_to(command)
-            return answer
-
-    async def _answer_to(self, command: bytes) -> tuple[Answer, bytes]:
-        """Read until ``command`` is answered; return also what came in between.
-
-        Ends of actions are remembered on the way. Anything else that is not an answer to
-        ``command`` is a late answer to something given up long ago, or noise.
-        """
-        between = b""
-        while True:
-            line = await self._read_line(between, timeout_s=REPLY_TIMEOUT_S)
-            if (answer := parse_answer(command, line)) is not None:
-                return answer, between
-            if line in _REFUSALS:
-                raise CommandRejected(self._name, f"{command.decode()}: {_REFUSALS[line]}")
-            if not self._notice(line):
-                between += line + b"\n"
-
-    async def _line_answering(self, command: bytes, *, timeout_s: float) -> bytes:
-        """Ask an MT-SICS command and return the line that begins with it."""
-        async with self._line.turn():
-            await self._line.send(command)
-            between = b""
-            while True:
-                line = await self._read_line(between, timeout_s=timeout_s)
-                if line.split()[:1] == [command]:
-                    return line
-                if line in _REFUSALS:
-                    raise CommandRejected(self._name, f"{command.decode()}: {_REFUSALS[line]}")
-                if not self._notice(line):
-                    between += line + b"\n"
-
-    async def _read_line(self, between: bytes, *, timeout_s: float) -> bytes:
-        try:
-            return (await self._line.read_line(timeout_s=timeout_s)).strip()
-        except ReplyLost as error:
-            self._hears_the_end = False
-            if between:
-                raise ReplyLost(self._name, f"unexpected {between!r}, then {error}") from error
-            raise
-
-    def _notice(self, line: bytes) -> bool:
-        """Remember the end of an action; tell whether ``line`` was one."""
-        for action in (DOSE, MOVE_DOOR, MOVE_PIN):
-            if (answer := parse_answer(action, line)) is not None:
-                if answer.status != b"B":
-                    self._ends[action] = answer
-                return True
-        return False
-
-    async def _quoted(self, command: bytes) -> str:
-        line = await self._line_answering(command, timeout_s=REPLY_TIMEOUT_S)
-        if (found := re.fullmatch(rb'\S+ A "(.*)"', line)) is None:
-            raise MalformedReply(self._name, f"{command!r} was answered by {line!r}")
-        return found[1].decode("ascii", errors="replace")
 
     def _refuse(self, attempt: str, answer: Answer) -> NoReturn:
         kind = DeviceFault if answer.error in _FAULTS else CommandRejected

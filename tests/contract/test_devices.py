@@ -33,7 +33,7 @@ async def test_a_device_connects_says_what_it_is_and_is_safe_to_stop(bench, name
 @pytest.mark.parametrize("bench", [NAMES], indirect=True)
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_device_that_is_off_is_unreachable(bench, name, monkeypatch) -> None:
-    monkeypatch.setattr("drivers.balances.mettler_quantos.REPLY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("drivers.balances.quantos_dialogue.REPLY_TIMEOUT_S", 0.1)
     monkeypatch.setattr("drivers.mixers.hauschild_smartdac.REPLY_TIMEOUT_S", 0.1)
     with pytest.raises(DeviceUnreachable, match=f"^{name}: ") as caught:
         await bench.run(bench.devices[name].connect())
@@ -46,7 +46,7 @@ async def test_a_frozen_device_is_unreachable_after_a_bounded_wait(
 ) -> None:
     device = bench.devices[name]
     await bench.run(device.connect())
-    for room in ("balances.mettler_quantos", "mixers.hauschild_smartdac"):
+    for room in ("balances.quantos_dialogue", "mixers.hauschild_smartdac"):
         monkeypatch.setattr(f"drivers.{room}.REPLY_TIMEOUT_S", 0.1)
     monkeypatch.setattr("drivers.arms.ur_dashboard.REPLY_TIMEOUT_S", 0.1)
     monkeypatch.setattr("drivers.doors.arduino_door.REPLY_TIMEOUT_S", 0.1)
@@ -72,7 +72,7 @@ async def test_an_unplugged_device_is_unreachable(bench, name, monkeypatch) -> N
 async def test_garbage_is_an_error_and_the_line_recovers(bench, name, monkeypatch) -> None:
     device = bench.devices[name]
     await bench.run(device.connect())
-    monkeypatch.setattr("drivers.balances.mettler_quantos.REPLY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("drivers.balances.quantos_dialogue.REPLY_TIMEOUT_S", 0.1)
     bench.line(name).tamper = lambda request, answer: b"\x00\xff?\x03\n"
     if name != "arm":  # whose model may be any text
         with pytest.raises(Exception, match=f"^{name}: ") as caught:

@@ -159,7 +159,7 @@ async def test_weighing_during_a_dose_waits_for_its_end(bench, doser) -> None:
 
 
 async def test_a_lost_reply_to_the_start_leaves_one_dose(bench, doser, monkeypatch) -> None:
-    monkeypatch.setattr("drivers.balances.mettler_quantos.REPLY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("drivers.balances.quantos_dialogue.REPLY_TIMEOUT_S", 0.1)
     asked: list[bytes] = []
 
     def lose_start(request: bytes, answer: bytes) -> bytes:
@@ -175,7 +175,7 @@ async def test_a_lost_reply_to_the_start_leaves_one_dose(bench, doser, monkeypat
 
 
 async def test_a_balance_that_freezes_in_mid_dose_is_noticed(bench, doser, monkeypatch) -> None:
-    monkeypatch.setattr("drivers.balances.mettler_quantos.REPLY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("drivers.balances.quantos_dialogue.REPLY_TIMEOUT_S", 0.1)
     await bench.run(doser.start_dose(mass_mg=100.0, tolerance_percent=1.0))
     bench.instrument("doser").frozen = True
     with pytest.raises(DeviceUnreachable):

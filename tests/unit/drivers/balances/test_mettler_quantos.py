@@ -10,7 +10,8 @@ from alab.errors import (
     MalformedReply,
     UnknownOutcome,
 )
-from drivers.balances.mettler_quantos import Answer, MettlerQuantos, parse_answer
+from drivers.balances.mettler_quantos import MettlerQuantos
+from drivers.balances.quantos_dialogue import Answer, parse_answer
 
 DOOR = b"QRD 2 3 7"
 IS_OPEN = (DOOR, b"QRD 2 3 7 3 A")
