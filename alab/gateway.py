@@ -8,6 +8,7 @@ tell becomes a question to the operator.
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ from alab.errors import (
 )
 from alab.interlocks import Situation, TimedReading, overheated, refusal
 from alab.lab import LabDefinition
-from alab.models import FurnaceReading
+from alab.models import FurnaceMode, FurnaceReading
 from alab.protocols import Device, Door, Furnace
 from alab.store.codec import decode
 from alab.store.records import (
@@ -48,6 +49,8 @@ Effect = Callable[[Session, dict[str, Any]], None]
 
 DONE, NOT_DONE = "it was done", "it was not done"
 OFFLINE_AFTER_MISSES = 3
+RESTING_BELOW_C = 100.0
+RESTING_FACTOR = 10
 STOP = "emergency_stop"
 TRIPPED = "tripped: "
 ANSWERS = [DONE, NOT_DONE, "discard the sample"]
@@ -179,9 +182,18 @@ class Gateway:
         return self._readings.get(furnace)
 
     async def watch(self, furnace: str, period_s: float) -> None:
-        """Look at a furnace for ever, whoever else does: the interlock that never sleeps."""
+        """Look at a furnace for ever: the interlock that never sleeps.
+
+        A furnace that somebody else just looked at is not asked again, and one that stands
+        idle and cold is looked at less often.
+        """
         while True:
-            await self._clock.sleep(period_s, background=True)
+            resting = self._rests(furnace)
+            await self._clock.sleep(
+                period_s * (RESTING_FACTOR if resting else 1), background=True
+            )
+            if not resting and self._age_s(furnace) < period_s / 2:
+                continue
             missed = self._misses.get(furnace, 0)
             try:
                 await self.read_furnace(furnace)
@@ -191,6 +203,20 @@ class Gateway:
                     self._silent.add(furnace)
                     self._set_state(furnace, "offline", note=str(error))
                     self._alarm(furnace, f"does not answer any more: {error}")
+
+    def _rests(self, furnace: str) -> bool:
+        timed = self._readings.get(furnace)
+        return (
+            timed is not None
+            and timed.reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE)
+            and timed.reading.temperature_c < RESTING_BELOW_C
+        )
+
+    def _age_s(self, furnace: str) -> float:
+        timed = self._readings.get(furnace)
+        if timed is None:
+            return math.inf
+        return (self._clock.now() - timed.at).total_seconds()
 
     async def emergency_stop(self, reason: str, *, by: str) -> None:
         """Latch the stop and bring every device into its safe state."""

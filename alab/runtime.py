@@ -29,7 +29,7 @@ from drivers.catalog import KINDS, build
 EXAMPLE_LAB = files("alab").joinpath("data/lab.toml")
 DEFAULT_SEED = 7
 WATCH_PERIOD_S = 10.0
-SIMULATED_WATCH_PERIOD_S = 60.0
+SIMULATED_WATCH_PERIOD_S = 120.0
 REMEMBER_EVERY_S = 5.0
 
 
