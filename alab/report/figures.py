@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alab.report.contents import Curve, Firing
 
@@ -65,8 +66,7 @@ def furnace_days(firings: Sequence[Firing], start: datetime, now: datetime) -> F
         ],
         "hoverinfo": "text",
         "marker": {
-            "color": [f.profile.max_temperature_c for f in run],
-            "colorscale": [[0, "#f6c28b"], [0.5, "#dd6b2a"], [1, "#7a1f0b"]],
+            "color": [_glow(f.profile.max_temperature_c) for f in run],
             "line": {"color": "white", "width": 1},
         },
     }
@@ -76,20 +76,56 @@ def furnace_days(firings: Sequence[Firing], start: datetime, now: datetime) -> F
     return {"data": [trace], "layout": layout}
 
 
+def _glow(temperature_c: float) -> str:
+    """The hotter, the darker: from straw at 600 °C to dark red at 1200 °C."""
+    share = min(max((temperature_c - 600.0) / 600.0, 0.0), 1.0)
+    straw, red = (246, 194, 139), (122, 31, 11)
+    red_green_blue = (round(a + share * (b - a)) for a, b in zip(straw, red, strict=True))
+    return "rgb({}, {}, {})".format(*red_green_blue)
+
+
 def slim(figure: Mapping[str, Any]) -> Figure:
     """A figure of plotly's without its theme, and with its arrays in single precision.
 
     Seven digits are more than a pixel needs, and a report holds hundreds of patterns.
     """
-    layout = {key: value for key, value in figure["layout"].items() if key != "template"}
+    without = ("template", "title")  # the page has headings of its own
+    layout = {key: value for key, value in figure["layout"].items() if key not in without}
     layout |= {"font": _FONT, "paper_bgcolor": "white", "plot_bgcolor": "white"}
-    return {"data": [_slim(trace) for trace in figure["data"]], "layout": _slim(layout)}
+    traces = [_slim(_with_even_axis(trace)) for trace in figure["data"]]
+    return {"data": traces, "layout": _slim(layout)}
+
+
+def _with_even_axis(trace: Mapping[str, Any]) -> dict[str, Any]:
+    """A trace whose evenly spaced x is told by its first value and its step."""
+    x = _numbers(trace.get("x"))
+    if x is None or len(x) < 3:
+        return dict(trace)
+    first, last = float(x[0]), float(x[-1])
+    even = np.linspace(first, last, len(x))
+    if np.max(np.abs(x - even)) > 0.1 * (last - first) / len(x):
+        return dict(trace)
+    rest = {key: value for key, value in trace.items() if key != "x"}
+    return rest | {"x0": first, "dx": (last - first) / (len(x) - 1)}
+
+
+def _numbers(value: Any) -> NDArray[Any] | None:
+    """An array, packed by plotly or not yet; None of anything else."""
+    match value:
+        case np.ndarray() if value.dtype.kind in "fiu":
+            return value
+        case {"dtype": str() as kind, "bdata": str() as content}:
+            return np.frombuffer(base64.b64decode(content), dtype=f"<{kind}")
+        case _:
+            return None
 
 
 def _slim(value: Any) -> Any:
+    if (array := _numbers(value)) is not None:
+        return _packed(array)
     match value:
         case np.ndarray():
-            return _packed(value) if value.dtype.kind == "f" else value.tolist()
+            return value.tolist()
         case dict():
             return {key: _slim(part) for key, part in value.items()}
         case list() | tuple():
@@ -102,9 +138,13 @@ def _slim(value: Any) -> Any:
 
 
 def _packed(values: Any) -> dict[str, str]:
-    """Numbers as plotly.js reads typed arrays: base64 of little-endian float32."""
-    content = np.asarray(values, dtype="<f4").tobytes()
-    return {"dtype": "f4", "bdata": base64.b64encode(content).decode("ascii")}
+    """Numbers as plotly.js reads typed arrays: base64, little-endian, as short as may be."""
+    array = np.asarray(values)
+    kind = "f4"
+    if array.dtype.kind in "iu":
+        kind = "i2" if np.all(np.abs(array) < 2**15) else "i4"
+    content = array.astype(f"<{kind}").tobytes()
+    return {"dtype": kind, "bdata": base64.b64encode(content).decode("ascii")}
 
 
 def _layout(x_title: str, y_title: str, height_px: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ so that a campaign of hundreds of samples opens as quickly as one of five.
 """
 
 import json
+import logging
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ from alab.report.contents import Contents
 from alab.report.figures import Figure, furnace_days, heating_curve, slim
 from alab.report.reading import read_analysis, read_contents, read_curve
 from alab.store.store import Store
+
+log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 
@@ -91,17 +94,23 @@ def _patterns(store: Store, contents: Contents) -> dict[int, Markup]:
     for target in contents.targets:
         for tried in target.rounds:
             analysis = read_analysis(store, tried.attempt) if tried.outcome else None
-            if analysis is not None:
-                figures[tried.attempt] = _json(_pattern(analysis))
+            if analysis is not None and (figure := _pattern(analysis)) is not None:
+                figures[tried.attempt] = _json(figure)
     return figures
 
 
-def _pattern(analysis: Any) -> Figure:
-    """Draw a stored analysis; the crystals stay behind this one call."""
+def _pattern(analysis: Any) -> Figure | None:
+    """Draw a stored analysis; None if another version of alab wrote it."""
     from analysis.diffraction.analyze import Analysis
-    from analysis.diffraction.plot import pattern_figure
+    from analysis.diffraction.plot import figure
 
-    return slim(pattern_figure(Analysis.from_json(analysis)).to_plotly_json())
+    text = analysis if isinstance(analysis, str) else json.dumps(analysis)
+    try:
+        refined = Analysis.from_json(text)
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning("a stored analysis cannot be drawn: %r", error)
+        return None
+    return slim(figure(refined).to_plotly_json())
 
 
 def _json(figure: Figure) -> Markup:

@@ -1,5 +1,6 @@
 """The campaign report, written from a store like one a campaign leaves behind."""
 
+import base64
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ from alab.report.contents import Firing, furnace_use
 from alab.report.figures import slim
 from alab.report.reading import read_contents
 from alab.report.report import write_report
-from alab.store.codec import encode
+from alab.store.codec import encode, pack
 from alab.store.records import ask, log_event, raise_alarm
 from alab.store.store import Store
 from alab.store.tables import (
@@ -40,6 +41,7 @@ from alab.store.tables import (
     SlotRow,
     TargetRow,
 )
+from analysis.diffraction.analyze import Analysis, Contribution
 
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
@@ -351,16 +353,19 @@ def test_fewest_firings_counts_equal_programs_only() -> None:
 
 def test_slim_figures_keep_their_numbers() -> None:
     figure = {
-        "data": [{"x": np.linspace(10.0, 90.0, 50), "name": "a"}, {"y": [1.0] * 20}],
+        "data": [
+            {"x": np.linspace(10.0, 90.0, 50), "name": "a"},
+            {"x": np.geomspace(10.0, 90.0, 50)},
+        ],
         "layout": {"template": {"data": {}}, "height": 3},
     }
     thin = slim(figure)
     assert "template" not in thin["layout"]
-    packed = thin["data"][0]["x"]
-    import base64
-
-    values = np.frombuffer(base64.b64decode(packed["bdata"]), dtype="<f4")
-    np.testing.assert_allclose(values, np.linspace(10.0, 90.0, 50), rtol=1e-6)
+    even, uneven = thin["data"]
+    axis = even["x0"] + even["dx"] * np.arange(50)
+    np.testing.assert_allclose(axis, np.linspace(10.0, 90.0, 50), rtol=1e-6)
+    values = np.frombuffer(base64.b64decode(uneven["x"]["bdata"]), dtype="<f4")
+    np.testing.assert_allclose(values, np.geomspace(10.0, 90.0, 50), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -381,3 +386,53 @@ def test_words_for_programs_and_shares() -> None:
     assert words.share(0.8342, 0.0118) == "83.4 ± 1.2"
     assert words.share(0.5, 0.2) == "50 ± 20"
     assert words.duration(90 * 3600) == "3.75 d"
+
+
+def test_refined_pattern_is_drawn_from_what_the_analysis_kept(
+    empty_store: Store, tmp_path: Path
+) -> None:
+    angle = np.arange(10.0, 80.0, 0.02)
+    peak = 900.0 * np.exp(-0.5 * ((angle - 31.5) / 0.05) ** 2)
+    part = Contribution(
+        reference="BaTiO3_99",
+        formula="BaTiO3",
+        counts=peak,
+        ticks_deg=(22.2, 31.5, 38.9),
+        cell=(3.99, 3.99, 4.03, 90.0, 90.0, 90.0),
+        strain_percent=0.0,
+        size_nm=None,
+        density_g_per_cm3=6.0,
+    )
+    analysis = Analysis(
+        outcome=outcome(Verdict.SUCCESS, "BaTiO3", {}, 6.0),
+        two_theta_deg=angle,
+        observed=peak + 40.0,
+        calculated=peak + 38.0,
+        background=np.full_like(angle, 38.0),
+        contributions=(part,),
+        displacement_mm=0.02,
+        sample="demo-BaTiO3-1-r2",
+        origin="demo.xrdml",
+        candidates=9,
+    )
+    fill(empty_store, {"demo-BaTiO3-1-r2": pack(analysis.to_json())})
+    page = write_report(empty_store, "demo", tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
+    figure = figures_in(page)["pattern-2"]
+    observed = next(t for t in figure["data"] if t["name"] == "observed")
+    counts = np.frombuffer(base64.b64decode(observed["y"]["bdata"]), observed["y"]["dtype"])
+    drawn_angle = observed["x0"] + observed["dx"] * np.arange(len(counts))
+    assert drawn_angle[np.argmax(counts)] == pytest.approx(31.5, abs=0.03)
+    assert counts.max() == 940
+    assert any(t["name"].startswith("BaTiO3 100.0 wt %") for t in figure["data"])
+    assert len(json.dumps(figure)) < 60_000
+
+
+def test_analysis_of_another_version_is_left_out(empty_store: Store, tmp_path: Path) -> None:
+    fill(empty_store, {"demo-BaTiO3-1-r2": pack({"two_theta_deg": [20.0]})})
+    page = write_report(empty_store, "demo", tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
+    assert "pattern-2" not in figures_in(page)
+    assert "No refined pattern that this version can draw is kept." in page
