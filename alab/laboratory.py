@@ -129,8 +129,10 @@ class Laboratory:
             )
             log_event(session, now, "operator", name, f"campaign of {len(targets)} targets")
 
-    def add_sample(self, campaign: str, target: str, recipe: Recipe, priority: int) -> str:
-        """Queue a new sample, and return its name."""
+    def add_sample(
+        self, campaign: str, target: str, recipe: Recipe, priority: int, *, label: str = ""
+    ) -> str:
+        """Queue a new sample, and return its name: campaign, label (or target), number."""
         now = self.clock.now()
         with self.store.begin() as session:
             earlier = session.scalar(
@@ -138,8 +140,7 @@ class Laboratory:
                 .select_from(SampleRow)
                 .where(SampleRow.campaign == campaign, SampleRow.target == target)
             )
-            plain = target.translate({ord("("): None, ord(")"): None})
-            name = f"{campaign}-{plain}-{(earlier or 0) + 1}"
+            name = f"{campaign}-{label or target}-{(earlier or 0) + 1}"
             session.add(
                 SampleRow(
                     name=name,

@@ -9,6 +9,7 @@ import logging
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from pymatgen.core import Composition
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -157,7 +158,15 @@ async def decide(campaign: str, formula: str) -> str | None:
         priority = target.priority
     recipes = _ranked(laboratory, campaign, formula)
     recipe = _decided_recipe(laboratory, campaign, formula) or recipes[0]
-    return laboratory.add_sample(campaign, formula, recipe, priority)
+    return laboratory.add_sample(campaign, formula, recipe, priority, label=_flat(formula))
+
+
+def _flat(formula: str) -> str:
+    """A formula without parentheses, for names: ``NaZr2P3O12``."""
+    counts = Composition(formula).formula.split()
+    return "".join(
+        count.removesuffix("1") if count[-2:-1].isalpha() else count for count in counts
+    )
 
 
 def _ranked(laboratory: Laboratory, campaign: str, formula: str) -> list[Recipe]:

@@ -8,7 +8,7 @@ from pymatgen.core import Composition, Element
 
 from alab.errors import TargetError
 from planners.synthesis.reactions import metals
-from planners.synthesis.thermo import reduced
+from planners.synthesis.thermo import reduced, written
 
 _FORMULA = re.compile(r"[A-Za-z0-9().\[\]{}·*]+")
 _ANIONS = frozenset({"O", "N", "F", "Cl", "Br", "I", "S", "Se", "Te"})
@@ -24,7 +24,8 @@ def check_target(formula: str, shelf: Mapping[str, float]) -> str:
         shelf: Milligrams available of each precursor, by formula.
 
     Returns:
-        The reduced formula as pymatgen writes it.
+        The reduced formula as a chemist writes it (``ZnFe2O4``) where the table of
+        compounds knows it, else as pymatgen does.
 
     Raises:
         TargetError: If it is no formula, holds a noble or radioactive element or one that
@@ -55,7 +56,7 @@ def check_target(formula: str, shelf: Mapping[str, float]) -> str:
             f"{formula}: no precursor on the shelf brings {' or '.join(missing)}; "
             "add one to the lab file"
         )
-    return target
+    return written(target)
 
 
 def _parse(formula: str) -> Composition:
