@@ -144,7 +144,9 @@ def _refusal(response: "httpx.Response", asked: str) -> AlabError:
     if response.headers.get("content-type", "").startswith("application/problem+json"):
         problem = response.json()
         kind = getattr(errors, str(problem.get("title")), AlabError)
-        if not issubclass(kind, AlabError) or issubclass(kind, errors.DeviceError):
+        if not (isinstance(kind, type) and issubclass(kind, AlabError)) or issubclass(
+            kind, errors.DeviceError
+        ):
             kind = AlabError
         return kind(problem.get("detail", ""))
     if response.status_code == 404:

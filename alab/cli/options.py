@@ -54,16 +54,24 @@ By = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 SampleName = Annotated[
-    str, typer.Argument(help="Name of a sample.", autocompletion=complete_samples)
+    str,
+    typer.Argument(metavar="SAMPLE", help="Name of a sample.", autocompletion=complete_samples),
 ]
 SampleNames = Annotated[
-    list[str], typer.Argument(help="Names of samples.", autocompletion=complete_samples)
+    list[str],
+    typer.Argument(
+        metavar="SAMPLE...", help="Names of samples.", autocompletion=complete_samples
+    ),
 ]
 CampaignName = Annotated[
-    str, typer.Argument(help="Name of a campaign.", autocompletion=complete_campaigns)
+    str,
+    typer.Argument(
+        metavar="CAMPAIGN", help="Name of a campaign.", autocompletion=complete_campaigns
+    ),
 ]
 DeviceName = Annotated[
-    str, typer.Argument(help="Name of a device.", autocompletion=complete_devices)
+    str,
+    typer.Argument(metavar="DEVICE", help="Name of a device.", autocompletion=complete_devices),
 ]
 
 
