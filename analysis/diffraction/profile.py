@@ -34,7 +34,7 @@ SIZE, MICROSTRAIN, EXTRA_B = STRAINS, STRAINS + 1, STRAINS + 2
 GLOBAL_PARAMETERS = 2
 """Displacement in mm, and the refined share of the Gaussian width in degrees."""
 
-_PAD_SIZES = (256, 1024, 4096, 16384)
+_PAD_SIZES = (512, 2048, 8192)
 
 
 class Instrument(NamedTuple):

@@ -12,7 +12,7 @@ a phase of few counts keeps to what is usual. JAX draws the profiles, their deri
 the normal matrix; the small algebra is NumPy's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import jax
@@ -145,26 +145,31 @@ class Fit:
         phases: Refined parameters of each phase, shape (SLOTS, PHASE_PARAMETERS).
         shared: Displacement in mm and width in degrees, shape (GLOBAL_PARAMETERS,).
         amounts: Relative masses, shape (number of phases,).
-        amounts_covariance: Of ``amounts``, tempered; shape (phases, phases).
         background: Coefficients, shape (BACKGROUND,).
         chi2: Weighted sum of squares.
         penalty: Sum of squares of the priors.
         temperature: By how much misfit and its serial correlation inflate χ².
+        normal: Inner products of all columns, which steps and covariances are made of.
     """
 
     lines: tuple[Lines, ...]
     phases: Array
     shared: Array
     amounts: Array
-    amounts_covariance: Array
     background: Array
     chi2: float
     penalty: float
     temperature: float
+    normal: Array = field(repr=False)
 
     def cost(self, temperature: float) -> float:
         """Tempered objective: χ²/temperature + priors."""
         return self.chi2 / temperature + self.penalty
+
+    @property
+    def amounts_covariance(self) -> Array:
+        """Tempered covariance of the amounts, other parameters integrated out."""
+        return _covariance(self)
 
     @property
     def significance(self) -> Array:
@@ -177,7 +182,7 @@ def start(measured: Measured, lines: list[Lines], displacement_mm: float = 0.0) 
     """Phases with usual parameters, not yet refined."""
     phases = np.tile(_PHASE_MEAN, (SLOTS, 1))
     shared = np.array([displacement_mm, _SHARED_MEAN[1]])
-    return _evaluate(measured, tuple(lines), phases, shared, None)[0]
+    return _evaluate(measured, tuple(lines), phases, shared)
 
 
 def with_phase(measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0) -> Fit:
@@ -192,7 +197,7 @@ def with_phase(measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0) 
                 fit.phases[:count, column],
                 weights=fit.amounts + 1e-12 * (1 + fit.amounts.sum()),
             )
-    return _evaluate(measured, (*fit.lines, lines), phases, fit.shared, None)[0]
+    return _evaluate(measured, (*fit.lines, lines), phases, fit.shared)
 
 
 def without_phase(measured: Measured, fit: Fit, index: int) -> Fit:
@@ -200,29 +205,34 @@ def without_phase(measured: Measured, fit: Fit, index: int) -> Fit:
     phases = np.delete(fit.phases, index, axis=0)
     phases = np.vstack([phases, _PHASE_MEAN])
     lines = tuple(line for i, line in enumerate(fit.lines) if i != index)
-    return _evaluate(measured, lines, phases, fit.shared, None)[0]
+    return _evaluate(measured, lines, phases, fit.shared)
 
 
-def refine(measured: Measured, fit: Fit, iterations: int = 10) -> Fit:
-    """Move every parameter until nothing improves, at most ``iterations`` times."""
+def refine(measured: Measured, fit: Fit, iterations: int = 10, tolerance: float = 0.05) -> Fit:
+    """Move every parameter until little improves.
+
+    Args:
+        measured: The pattern.
+        fit: Where to start.
+        iterations: Most steps tried.
+        tolerance: Gain in the tempered objective below which to stop.
+    """
     if not fit.lines:
         return fit
-    fit, normal = _evaluate(measured, fit.lines, fit.phases, fit.shared, None)
     temperature, damping = fit.temperature, 1e-3
     for _ in range(iterations):
-        step = _step(fit, normal, temperature, damping)
-        phases, shared = _moved(fit, step)
-        trial, trial_normal = _evaluate(measured, fit.lines, phases, shared, temperature)
+        phases, shared = _moved(fit, _step(fit, temperature, damping))
+        trial = _evaluate(measured, fit.lines, phases, shared)
         gained = fit.cost(temperature) - trial.cost(temperature)
         if gained <= 0:
             damping *= 10
             if damping > 1e4:
                 break
             continue
-        fit, normal, damping = trial, trial_normal, damping / 5
-        if gained < 0.05:
+        fit, damping = trial, damping / 5
+        if gained < tolerance:
             break
-    return _evaluate(measured, fit.lines, fit.phases, fit.shared, None)[0]
+    return fit
 
 
 @partial(jax.jit, static_argnames=())
@@ -251,13 +261,8 @@ def _evaluate(
     lines: tuple[Lines, ...],
     phases: Array,
     shared: Array,
-    temperature: float | None,
-) -> tuple[Fit, Array]:
-    """Solve amounts and background for given parameters.
-
-    Returns:
-        The fit, and the matrix of inner products that the next step needs.
-    """
+) -> Fit:
+    """Solve amounts and background for given parameters."""
     normal, drawn = _normal_matrix(
         batch(list(lines)),
         jnp.asarray(phases),
@@ -274,27 +279,24 @@ def _evaluate(
         [np.arange(count) * _COLUMNS, SLOTS * _COLUMNS + np.arange(BACKGROUND)]
     )
     amounts, background = _solve_linear(normal, linear, count)
-    if temperature is None:
-        residual = measured.counts - amounts @ np.asarray(drawn)[:count]
-        residual = (residual - measured.basis @ background) * np.sqrt(measured.weights)
-        temperature = _temperature(residual[: measured.used])
+    residual = measured.counts - amounts @ np.asarray(drawn)[:count]
+    residual = (residual - measured.basis @ background) * np.sqrt(measured.weights)
     solved = np.concatenate([amounts, background])
     right = normal[linear, -1]
     chi2 = (
         normal[-1, -1] - 2 * solved @ right + solved @ normal[np.ix_(linear, linear)] @ solved
     )
-    fit = Fit(
+    return Fit(
         lines=lines,
         phases=phases,
         shared=shared,
         amounts=amounts,
-        amounts_covariance=np.zeros((count, count)),
         background=background,
         chi2=float(max(chi2, 1e-9)),
         penalty=_penalty(phases[:count], shared),
-        temperature=temperature,
+        temperature=_temperature(residual[: measured.used]),
+        normal=normal,
     )
-    return replace(fit, amounts_covariance=_covariance(fit, normal)), normal
 
 
 def _solve_linear(normal: Array, linear: NDArray[np.intp], count: int) -> tuple[Array, Array]:
@@ -347,12 +349,12 @@ def _slopes(fit: Fit) -> Array:
     return combine
 
 
-def _blocks(fit: Fit, normal: Array) -> tuple[Array, Array, Array, Array]:
+def _blocks(fit: Fit) -> tuple[Array, Array, Array, Array]:
     """Curvature of the parameters, their coupling to linear columns, those, the gradient."""
     count = len(fit.lines)
     active = np.flatnonzero(fit.amounts > 0) * _COLUMNS
     linear = np.concatenate([active, SLOTS * _COLUMNS + np.arange(BACKGROUND)])
-    combine = _slopes(fit)
+    combine, normal = _slopes(fit), fit.normal
     applied = combine @ normal
     curvature = applied @ combine.T
     coupling = applied[:, linear]
@@ -373,8 +375,8 @@ def _prior(fit: Fit) -> tuple[Array, Array]:
     return precision, precision * (values - mean)
 
 
-def _step(fit: Fit, normal: Array, temperature: float, damping: float) -> Array:
-    curvature, coupling, inner, gradient = _blocks(fit, normal)
+def _step(fit: Fit, temperature: float, damping: float) -> Array:
+    curvature, coupling, inner, gradient = _blocks(fit)
     projected = curvature - coupling @ np.linalg.solve(inner, coupling.T)
     precision, pull = _prior(fit)
     matrix = projected / temperature + np.diag(precision)
@@ -392,12 +394,12 @@ def _moved(fit: Fit, step: Array) -> tuple[Array, Array]:
     )
 
 
-def _covariance(fit: Fit, normal: Array) -> Array:
+def _covariance(fit: Fit) -> Array:
     """Tempered covariance of the amounts, the other parameters integrated out."""
     count = len(fit.lines)
     if not count:
         return np.zeros((0, 0))
-    curvature, coupling, inner, _ = _blocks(fit, normal)
+    curvature, coupling, inner, _ = _blocks(fit)
     precision, _ = _prior(fit)
     curvature = curvature / fit.temperature + np.diag(precision)
     reduced = inner - coupling.T @ np.linalg.solve(curvature, coupling) / fit.temperature

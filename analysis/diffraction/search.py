@@ -40,6 +40,7 @@ _CHUNK = 32
 _DISPLACEMENTS_MM = (-0.24, -0.16, -0.08, 0.0, 0.08, 0.16, 0.24)
 _STRAINS = (-0.006, -0.003, 0.0, 0.003, 0.006)
 _TRIES = 3
+_COARSE = 1.0  # gain at which a refinement during the search stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def search(
     """
     chunks = _chunks(candidates)
     members, fit = _seed(measured, candidates, chunks)
-    fit = refine(measured, fit, 6)
+    fit = refine(measured, fit, 6, _COARSE)
     members, fit = _prune(measured, members, fit)
     members, fit = _grow(measured, candidates, chunks, members, fit)
     members, fit, rivals = _challenge(measured, candidates, chunks, members, fit, required)
@@ -86,6 +87,30 @@ def search(
     members, fit = _prune(measured, members, fit)
     kept = tuple((members.index(m), rival) for m, rival in rivals if m in members)
     return Found(fit=fit, members=tuple(members), rivals=kept)
+
+
+class _Beside:
+    """What is left to explain beside a fit: everything weighted, and free of what is there."""
+
+    def __init__(self, measured: Measured, fit: Fit) -> None:
+        self._used = measured.used
+        self._root = np.sqrt(measured.weights[: measured.used])
+        present = profiles(measured, fit) if fit.lines else np.zeros((0, measured.used))
+        model = present.sum(0) + background_of(measured, fit)
+        linear = np.vstack([present[fit.amounts > 0], measured.basis[: measured.used].T])
+        linear = linear * self._root
+        linear /= np.linalg.norm(linear, axis=1)[:, None]
+        sizes, directions = np.linalg.eigh(linear @ linear.T)
+        kept = sizes > 1e-10
+        self._basis = (directions[:, kept] / np.sqrt(sizes[kept])).T @ linear
+        self.residual = self._free((measured.counts[: measured.used] - model) * self._root)
+
+    def columns(self, drawn: Array) -> Array:
+        """Profiles as they enter beside the fit, shape (candidates, used points)."""
+        return self._free(drawn[:, : self._used] * self._root)
+
+    def _free(self, values: Array) -> Array:
+        return values - (values @ self._basis.T) @ self._basis
 
 
 def _chunks(candidates: list[Lines]) -> list[_Chunk]:
@@ -121,13 +146,14 @@ def _seed(
 ) -> tuple[list[int], Fit]:
     """The displacement at which few candidates explain most, and the strongest of them."""
     empty = start(measured, [])
+    beside = _Beside(measured, empty)
     phase = np.zeros(PHASE_PARAMETERS)
     phase[SIZE : SIZE + 2] = 0.1
     best: tuple[float, float, Array] | None = None
     for displacement in _DISPLACEMENTS_MM:
         shared = np.array([displacement, 0.1])
         drawn = _draw_all(measured, chunks, shared, phase)
-        explained, shares = _share_out(measured, empty, drawn)
+        explained, shares = _share_out(beside, drawn)
         if best is None or explained > best[0]:
             best = (explained, displacement, shares)
     if best is None or best[0] <= 0:
@@ -138,9 +164,9 @@ def _seed(
     return chosen, start(measured, [candidates[i] for i in chosen], displacement)
 
 
-def _share_out(measured: Measured, empty: Fit, drawn: Array) -> tuple[float, Array]:
+def _share_out(beside: _Beside, drawn: Array) -> tuple[float, Array]:
     """Non-negative amounts of all candidates: χ² taken out in all, and by each."""
-    residual, columns = _beside(measured, empty, drawn)
+    columns, residual = beside.columns(drawn), beside.residual
     gram, right = columns @ columns.T, columns @ residual
     scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
     gram, right = gram * np.outer(scale, scale) + 1e-8 * np.eye(len(gram)), right * scale
@@ -155,21 +181,6 @@ def _share_out(measured: Measured, empty: Fit, drawn: Array) -> tuple[float, Arr
     return float(amounts @ right * 2 - amounts @ gram @ amounts), shares
 
 
-def _beside(measured: Measured, fit: Fit, drawn: Array) -> tuple[Array, Array]:
-    """Residual and candidate profiles, weighted, free of background and present phases."""
-    root = np.sqrt(measured.weights[: measured.used])
-    present = profiles(measured, fit) if fit.lines else np.zeros((0, measured.used))
-    linear = np.vstack([present[fit.amounts > 0], measured.basis[: measured.used].T]) * root
-    orthonormal, _ = np.linalg.qr((linear / np.linalg.norm(linear, axis=1)[:, None]).T)
-    model = present.sum(0) + background_of(measured, fit)
-    residual = (measured.counts[: measured.used] - model) * root
-    columns = drawn[:, : measured.used] * root
-    return (
-        residual - orthonormal @ (orthonormal.T @ residual),
-        columns - (columns @ orthonormal) @ orthonormal.T,
-    )
-
-
 def _gains(measured: Measured, chunks: list[_Chunk], fit: Fit) -> tuple[Array, Array]:
     """χ² that each candidate would take out beside a fit, and the cell strain for it."""
     phase = np.zeros(PHASE_PARAMETERS)
@@ -179,13 +190,12 @@ def _gains(measured: Measured, chunks: list[_Chunk], fit: Fit) -> tuple[Array, A
         phase[:SIZE], phase[SIZE + 2 :] = 0.0, 0.0
     else:
         phase[SIZE : SIZE + 2] = 0.05
+    beside = _Beside(measured, fit)
     gains, strains = [], np.array(_STRAINS)
     for strain in strains:
         phase[0] = strain
-        residual, columns = _beside(
-            measured, fit, _draw_all(measured, chunks, fit.shared, phase)
-        )
-        along = np.maximum(columns @ residual, 0.0)
+        columns = beside.columns(_draw_all(measured, chunks, fit.shared, phase))
+        along = np.maximum(columns @ beside.residual, 0.0)
         power = np.einsum("cp,cp->c", columns, columns)
         gains.append(along**2 / np.maximum(power, 1e-12 * np.max(power)))
     table = np.array(gains)
@@ -206,7 +216,7 @@ def _grow(
             if gains[index] / fit.temperature < COST_OF_A_PHASE / 4:
                 return members, fit
             trial = with_phase(measured, fit, candidates[index], float(strains[index]))
-            trial = refine(measured, trial, 5)
+            trial = refine(measured, trial, 5, _COARSE)
             better = fit.cost(trial.temperature) - trial.cost(trial.temperature)
             if better > COST_OF_A_PHASE and trial.significance[-1] > SIGNIFICANT:
                 members, fit = _prune(measured, [*members, int(index)], trial)
@@ -249,7 +259,10 @@ def _challenge(
         if gains[rival] < 0.7 * own:
             continue
         trial = refine(
-            measured, with_phase(measured, alone, candidates[rival], float(strains[rival])), 8
+            measured,
+            with_phase(measured, alone, candidates[rival], float(strains[rival])),
+            6,
+            _COARSE,
         )
         worse = trial.cost(fit.temperature) - fit.cost(fit.temperature)
         if worse < 0 and trial.significance[-1] > SIGNIFICANT:
