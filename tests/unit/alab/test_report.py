@@ -424,7 +424,7 @@ def test_refined_pattern_is_drawn_from_what_the_analysis_kept(
     counts = np.frombuffer(base64.b64decode(observed["y"]["bdata"]), observed["y"]["dtype"])
     drawn_angle = observed["x0"] + observed["dx"] * np.arange(len(counts))
     assert drawn_angle[np.argmax(counts)] == pytest.approx(31.5, abs=0.03)
-    assert counts.max() == 940
+    assert counts.max() == pytest.approx(940, rel=0.1)  # every other point is drawn
     assert any(t["name"].startswith("BaTiO3 100.0 wt %") for t in figure["data"])
     assert len(json.dumps(figure)) < 60_000
 
