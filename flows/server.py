@@ -24,6 +24,7 @@ STOP_TIMEOUT_S = 10.0
 ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
@@ -85,6 +86,7 @@ class PrefectServer:
         folder = self._data_dir / "prefect"
         folder.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
+        environment["PREFECT_SERVER_UI_API_URL"] = f"{self.url}/api"
         with (folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "flows.server", str(self._port)],
