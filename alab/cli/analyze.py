@@ -1,6 +1,6 @@
 """``alab analyze``: the phases in measured patterns, without a laboratory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +51,7 @@ def analyze(
         raise BadInput(f"--html takes one pattern, not {len(files)}; give one file")
     chosen = _elements(elements)
     done: list[dict[str, Any]] = []
-    for file, analysis in _analysed(files, chosen, cif, target, alone=len(files) == 1):
+    for file, analysis in _analysed(files, chosen, cif, target, bar=as_json):
         row = {"file": str(file), **_summary(analysis)}
         done.append(row)
         if not as_json:
@@ -98,32 +98,26 @@ def _analysed(
     cif: Path | None,
     target: str | None,
     *,
-    alone: bool,
-) -> "list[tuple[Path, Analysis]]":
-    """Analyse one by one, with progress on standard error."""
+    bar: bool,
+) -> "Iterator[tuple[Path, Analysis]]":
+    """Analyse one by one, with a bar on standard error where the results are no progress."""
     from rich.progress import track
 
     from analysis.diffraction.analyze import analyze as analyse_pattern
     from analysis.diffraction.pattern import read_pattern
 
-    done: list[tuple[Path, Analysis]] = []
     console = screen(errors=True)
-    for file in track(
-        files, "Analysing", console=console, transient=True, disable=not console.is_terminal
-    ):
+    hidden = not (bar and console.is_terminal)
+    for file in track(files, "Analysing", console=console, transient=True, disable=hidden):
         try:
             pattern = read_pattern(file)
-            done.append(
-                (
-                    file,
-                    analyse_pattern(pattern, elements=elements, target=target, cif_dir=cif),
-                )
-            )
+            found = analyse_pattern(pattern, elements=elements, target=target, cif_dir=cif)
         except AlabError as error:
-            if alone:
+            if len(files) == 1:
                 raise
             write_error(error)
-    return done
+        else:
+            yield file, found
 
 
 def _summary(analysis: "Analysis") -> dict[str, Any]:

@@ -130,7 +130,7 @@ const sampleLink = (name) => element("button", {
 function queue(rows) {
   if (!rows.length) return empty("Nothing is under way.");
   return table(["Sample", "Status", "At", "Priority", ""], rows.map((row) => element("tr", {},
-    element("td", {}, sampleLink(row.name), row.note ? element("div", { class: "muted small" }, row.note) : ""),
+    element("td", {}, sampleLink(row.name), row.note && row.status === "unknown" ? element("div", { class: "muted small" }, row.note) : ""),
     element("td", {}, badge(row.status), " ", row.control === "run" ? "" : badge(row.control),
       row.round > 1 ? element("span", { class: "muted small" }, ` round ${row.round}`) : ""),
     element("td", { class: "small" }, row.at.join(", ")),

@@ -13,6 +13,9 @@ import pytest
 from alab.store.store import Store
 from alab.store.tables import SampleRow
 
+DATA = os.environ.get("ALAB_DATA", Path(__file__).parents[5] / "shared" / "data")
+"""Measured patterns, outside of the repository; read before the shell fixture clears it."""
+
 SR, CA, MG = "titanates-SrTiO3-1", "titanates-CaTiO3-1", "titanates-MgTiO3-1"
 
 
@@ -297,3 +300,29 @@ def test_analyze_refuses_bad_input(shell: Any, tmp_path: Path, words: Any, says:
     ended = shell("analyze", *words)
     assert ended.code == 2
     assert says in ended.err
+
+
+def test_analyze_passes_over_what_it_cannot_read_in_a_folder(
+    shell: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "a.xy").write_text("no pattern\n")
+    (folder / "b.xrdml").write_text("<xrdMeasurements>")
+    ended = shell("analyze", folder, "--elements", "Ti,O", "--json")
+    assert (ended.code, ended.json) == (1, [])
+    assert "a.xy" in ended.err
+    assert "b.xrdml" in ended.err
+
+
+def test_analyze_finds_what_was_weighed_in(shell: Any, tmp_path: Path) -> None:
+    data = Path(DATA)
+    scan = data / "xrd/dara_precursor_mixtures/TiO2_0p4009-ZnO_0p6010--2min.xrdml"
+    if not scan.is_file():
+        pytest.skip(f"no measured scan at {scan}; set ALAB_DATA to the folder of data")
+    words = ("--elements", "Ti,Zn,O", "--cif", data / "xrd/reference_cifs")
+    ended = shell("analyze", scan, *words, "--json", "--html", tmp_path / "o.html")
+    assert ended.code == 0, ended.err
+    found = {phase["formula"]: phase["weight_fraction"] for phase in ended.json["phases"]}
+    assert found == pytest.approx({"ZnO": 0.600, "TiO2": 0.400}, abs=0.08)
+    assert (tmp_path / "o.html").stat().st_size > 1e6
