@@ -9,7 +9,7 @@ A lab file is TOML. Every mistake in it is reported with file, line and key::
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,7 +32,7 @@ FURNACE_CLASSES_C: dict[str, float] = {
 }
 """Highest working temperature of a furnace class, by its heating elements."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
 class Capability(StrEnum):
@@ -263,7 +263,7 @@ def load_lab(path: Path, kinds: Mapping[str, DeviceKind]) -> LabDefinition:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise LabFileError(f"{path.name}: not valid TOML: {error}") from error
+        raise _not_toml(path, text, str(error)) from error
     try:
         lab = LabDefinition.model_validate(table)
     except ValidationError as error:
@@ -369,6 +369,8 @@ def _place_mistakes(lab: LabDefinition, kinds: Mapping[str, DeviceKind]) -> list
                 device.kind in kinds and kinds[device.kind].capability is not Capability.ARM
             ):
                 found.append(((*here, "arms"), f"{arm!r} is no arm among the devices"))
+        if name in lab.devices:
+            found.append((here, "a device has this name; a gripper is a place called so"))
     owners = Counter(place.device for place in lab.places.values() if place.device)
     found += [
         (("places",), f"{owner!r} has {count} places; a device has one, with several slots")
@@ -408,6 +410,15 @@ def _in_words(message: str, kind: str) -> str:
     return words.get(kind, message)
 
 
+def _not_toml(path: Path, text: str, message: str) -> LabFileError:
+    """What the TOML reader says, with the key of the line that it names."""
+    found = re.search(r"\(at line (\d+)", message)
+    number = int(found[1]) if found else max(1, len(text.splitlines()))
+    key = [path for line, path in _paths(text) if line <= number][-1:]
+    where = ".".join(key[0]) if key else "(top level)"
+    return LabFileError(f"{path.name}:{number}: {where}: not valid TOML: {message}")
+
+
 def _mistakes(path: Path, text: str, mistakes: Sequence[Mistake]) -> LabFileError:
     return LabFileError(
         "\n".join(
@@ -418,23 +429,27 @@ def _mistakes(path: Path, text: str, mistakes: Sequence[Mistake]) -> LabFileErro
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int:
-    """Line, from 1, of the deepest of ``keys`` that can be found in a TOML text.
-
-    tomllib keeps no positions, so this walks the table headers and keys of the text.
-    """
-    best_line, best_depth, table = 1, 0, ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[{1,2}\s*([^\]]+?)\s*\]", line):
-            table = _split_key(header[1])
-            path: tuple[str, ...] = table
-        elif entry := re.match(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", line):
-            path = (*table, *_split_key(entry[1]))
-        else:
-            continue
+    """Line, from 1, of the deepest of ``keys`` that can be found in a TOML text."""
+    best_line, best_depth = 1, 0
+    for number, path in _paths(text):
         depth = len(path)
         if tuple(keys[:depth]) == path and depth > best_depth:
             best_line, best_depth = number, depth
     return best_line
+
+
+def _paths(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Line, from 1, and full key of each header and entry of a TOML text.
+
+    tomllib keeps no positions, so this walks the text.
+    """
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[{1,2}\s*([^\]]+?)\s*\]", line):
+            table = _split_key(header[1])
+            yield number, table
+        elif entry := re.match(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", line):
+            yield number, (*table, *_split_key(entry[1]))
 
 
 def _split_key(dotted: str) -> tuple[str, ...]:
