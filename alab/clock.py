@@ -222,7 +222,7 @@ class VirtualClock:
         return turn
 
     def _step_soon(self) -> None:
-        if self._running > 0 or self._step_scheduled:
+        if self._running > 0 or self._step_scheduled or not self._due:
             return
         self._step_scheduled = True
         asyncio.get_running_loop().call_soon(self._step)
