@@ -6,11 +6,14 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import spglib
+import spglib.error
 from pymatgen.core import Composition
 from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
 from alab.errors import BadInput
 from analysis.diffraction.arrays import Array
+
+spglib.error.OLD_ERROR_HANDLING = False  # raise; the old way warns at every call
 
 DEFAULT_B_ISO_ANG2 = 0.6
 """Displacement factor of a site whose CIF gives none: usual for an oxide at 25 °C."""
@@ -171,7 +174,10 @@ def _symmetry(
     types = [kinds[key] for key in zip(elements, occupancies, strict=True)]
     lattice = np.array(small.cell.orth.mat.tolist()).T
     cell = (lattice.tolist(), positions.tolist(), types)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=0.01)
+    try:
+        dataset = spglib.get_symmetry_dataset(cell, symprec=0.01)
+    except spglib.error.SpglibError:
+        dataset = None
     if dataset is None:
         return number, symbol, rotations
     return (

@@ -1,13 +1,12 @@
 """Which reference structures there are: the embedded ones, and folders of a user's CIFs."""
 
 import csv
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Element
 
 from alab.errors import BadInput
 from analysis.diffraction.crystal import read_crystal
@@ -58,11 +57,8 @@ def elements_of(formula: str) -> frozenset[str]:
 
 def same_formula(one: str, other: str) -> bool:
     """Whether two formulas mean the same composition, however they are written."""
-    return bool(
-        Composition(one).reduced_composition.almost_equals(
-            Composition(other).reduced_composition, rtol=0.01
-        )
-    )
+    shares = Composition(other).fractional_composition
+    return bool(Composition(one).fractional_composition.almost_equals(shares, rtol=1e-3))
 
 
 @cache
@@ -111,7 +107,7 @@ def references(elements: Collection[str], cif_dir: Path | None = None) -> list[R
     """
     allowed = frozenset(elements)
     for symbol in allowed:
-        if not re.fullmatch(r"[A-Z][a-z]?", symbol) or elements_of(symbol) != {symbol}:
+        if not Element.is_valid_symbol(symbol):
             raise BadInput(f"{symbol!r} is no element; write them like Ba,Ti,O")
     pool = embedded() if cif_dir is None else _folder(cif_dir)
     return [reference for reference in pool if reference.elements <= allowed]

@@ -240,8 +240,8 @@ def _lines(
 def _window(drawn: _Drawn, grid: Grid, points: int) -> tuple[jax.Array, jax.Array]:
     """Grid points around each line and their angles, shape (n, 2·HALF_WINDOW + 1)."""
     centre = jnp.round((drawn.place1 - grid.start_deg) / grid.step_deg).astype(jnp.int32)
-    index = centre[:, None] + jnp.arange(-HALF_WINDOW, HALF_WINDOW + 1)
-    angle = grid.start_deg + grid.step_deg * index
+    index = centre[:, None] + jnp.arange(-HALF_WINDOW, HALF_WINDOW + 1, dtype=jnp.int32)[None]
+    angle = grid.start_deg + grid.step_deg * index.astype(jnp.float64)
     return jnp.where((index >= 0) & (index < points), index, points), angle
 
 

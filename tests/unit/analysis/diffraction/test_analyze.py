@@ -1,0 +1,160 @@
+"""Analysis of patterns that another engine made: rietx or xrayutilities, never this one."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alab.errors import BadInput
+from alab.models import Verdict
+from analysis.diffraction.analyze import Analysis, analyze
+from analysis.diffraction.library import default_cifs
+from analysis.diffraction.pattern import Pattern
+from analysis.diffraction.plot import MOST_POINTS, figure
+
+xu = pytest.importorskip("xrayutilities")
+
+ANGLE = np.arange(15.0, 70.0, 0.03)
+
+
+def _peaks(formula: str) -> np.ndarray:
+    """Powder lines of xrayutilities per gram of a phase, with Kα₂ and a width of 0.09°."""
+    crystal = xu.materials.Crystal.fromCIF(str(default_cifs()[formula]))
+    powder = xu.simpack.Powder(crystal, 1)
+    diffraction = xu.simpack.PowderDiffraction(
+        powder, tt_cutoff=75, enable_simulation=False, wl=1.5405929
+    )
+    total = np.zeros(len(ANGLE))
+    for line in diffraction.data.values():
+        sin = np.sin(np.radians(line["ang"]))
+        for wavelength_ang, share in ((1.5405929, 1.0), (1.5444274, 0.5)):
+            place = 2 * np.degrees(np.arcsin(sin * wavelength_ang / 1.5405929))
+            x = (ANGLE - place) / 0.09
+            gauss = np.exp(-4 * np.log(2) * x**2) * (4 * np.log(2) / np.pi) ** 0.5
+            total += share * line["r"] * (0.5 * gauss + (1 / np.pi) / (1 + 4 * x**2))
+    return total / crystal.density
+
+
+_MADE: dict[str, np.ndarray] = {}
+
+
+def mixture(weights: dict[str, float], seed: int, strongest: float = 6000.0) -> Pattern:
+    """A noisy pattern of weighed-in phases on a background that falls with the angle."""
+    for formula in weights:
+        if formula not in _MADE:
+            _MADE[formula] = _peaks(formula)
+    net = np.sum([share * _MADE[formula] for formula, share in weights.items()], axis=0)
+    expected = strongest * net / net.max() + 80 + 1500 / ANGLE
+    counts = np.random.default_rng(seed).poisson(expected).astype(float)
+    return Pattern(
+        two_theta_deg=ANGLE,
+        counts=counts,
+        esd=np.sqrt(np.maximum(counts, 1)),
+        wavelength_stated=True,
+        sample="S0001",
+        origin="synthetic",
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "elements", "target", "verdict"),
+    [
+        ({"BaTiO3": 0.7, "BaCO3": 0.2, "TiO2": 0.1}, "Ba,Ti,O", "BaTiO3", Verdict.SUCCESS),
+        ({"ZnFe2O4": 0.3, "ZnO": 0.3, "Fe2O3": 0.4}, "Zn,Fe,O", "ZnFe2O4", Verdict.PARTIAL),
+        ({"Na2CO3": 0.5, "ZrO2": 0.5}, "Na,Zr,P,O,N,H", "NaZr2(PO4)3", Verdict.FAILED),
+        ({"YPO4": 1.0}, "Y,P,O", "YPO4", Verdict.SUCCESS),
+    ],
+)
+def test_weighed_in_fractions_come_back(
+    weights: dict[str, float], elements: str, target: str, verdict: Verdict
+) -> None:
+    found = analyze(mixture(weights, seed=3), elements=elements.split(","), target=target)
+    phases = {phase.formula: phase for phase in found.outcome.phases}
+    assert set(phases) == set(weights)
+    for formula, weight in weights.items():
+        assert phases[formula].weight_fraction == pytest.approx(weight, abs=0.03)
+        assert abs(phases[formula].weight_fraction - weight) < (
+            3 * phases[formula].weight_fraction_esd + 1e-9
+        )
+    assert found.outcome.verdict is verdict
+    assert found.outcome.unexplained_fraction < 0.02
+
+
+def test_a_flat_pattern_says_nothing() -> None:
+    counts = np.random.default_rng(1).poisson(200, len(ANGLE)).astype(float)
+    flat = Pattern(two_theta_deg=ANGLE, counts=counts, esd=np.sqrt(counts))
+    outcome = analyze(flat, elements=["Ba", "Ti", "O"], target="BaTiO3").outcome
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert outcome.phases == ()
+    assert "no peak" in outcome.reasons[0]
+
+
+def test_an_unknown_phase_is_reported_and_not_explained_away() -> None:
+    pattern = mixture({"BaTiO3": 0.8, "NiO": 0.2}, seed=5)
+    outcome = analyze(pattern, elements=["Ba", "Ti", "O"], target="BaTiO3").outcome
+    assert [phase.formula for phase in outcome.phases] == ["BaTiO3"]
+    assert outcome.unexplained_fraction > 0.05
+    said = " ".join(outcome.reasons)
+    assert "Unknown peaks remain" in said
+    assert re.search(r"43\.[23]\d°", said)  # NiO 200, its strongest line: 43.28°
+    alone = mixture({"NiO": 1.0}, seed=5)
+    nothing = analyze(alone, elements=["Ba", "Ti", "O"], target="BaTiO3").outcome
+    assert nothing.verdict is Verdict.INCONCLUSIVE
+
+
+def test_missing_reference_of_the_target_is_inconclusive() -> None:
+    pattern = mixture({"BaTiO3": 0.5, "TiO2": 0.5}, seed=6)
+    outcome = analyze(pattern, elements=["Ba", "Ti", "O"], target="Ba6Ti17O40").outcome
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert "Ba6Ti17O40" in " ".join(outcome.reasons)
+
+
+def test_displacement_and_cell_are_refined() -> None:
+    pattern = mixture({"YPO4": 1.0}, seed=7)
+    shift = np.degrees(2 * 0.1 * np.cos(np.radians(ANGLE / 2)) / 145.0)
+    moved = Pattern(
+        **{name: getattr(pattern, name) for name in pattern.__slots__}
+        | {"two_theta_deg": ANGLE - shift}
+    )
+    found = analyze(moved, elements=["Y", "P", "O"], target="YPO4")
+    assert found.displacement_mm == pytest.approx(0.1, abs=0.02)
+    assert found.contributions[0].cell[0] == pytest.approx(6.8817, rel=5e-4)
+    assert found.contributions[0].cell[2] == pytest.approx(6.0177, rel=5e-4)
+
+
+def test_analysis_survives_json_and_is_drawn_small() -> None:
+    found = analyze(mixture({"BaTiO3": 0.7, "BaCO3": 0.3}, seed=8), elements=["Ba", "Ti", "O"])
+    text = found.to_json()
+    assert len(text) < 150_000
+    again = Analysis.from_json(text)
+    assert again.outcome == found.outcome
+    assert again.to_json() == text
+    assert again.two_theta_deg == pytest.approx(found.two_theta_deg)
+    assert again.contributions[0].cell == found.contributions[0].cell
+
+    drawn = figure(found)
+    names = [trace.name for trace in drawn.data]
+    assert names[:4] == ["observed", "calculated", "background", "difference"]
+    assert len(names) == 4 + len(found.outcome.phases)
+    assert all(len(trace.x) <= MOST_POINTS for trace in drawn.data)
+    assert len(json.dumps(drawn.to_plotly_json(), default=str)) < 400_000
+
+
+def test_same_pattern_same_answer() -> None:
+    pattern = mixture({"BaTiO3": 0.7, "BaCO3": 0.3}, seed=9)
+    first = analyze(pattern, elements=["Ba", "Ti", "O"]).to_json()
+    assert analyze(pattern, elements=["Ba", "Ti", "O"]).to_json() == first
+
+
+def test_no_candidate_and_no_target(tmp_path: Path) -> None:
+    pattern = mixture({"YPO4": 1.0}, seed=10)
+    with pytest.raises(BadInput, match="no reference structure"):
+        analyze(pattern, elements=["He"], extra_elements=())
+    with pytest.raises(BadInput, match="no element"):
+        analyze(pattern, elements=["Quux"])
+    with pytest.raises(BadInput, match="is no folder"):
+        analyze(pattern, elements=["Y"], cif_dir=tmp_path / "none")
+    with pytest.raises(BadInput, match="no chemical formula"):
+        analyze(pattern, elements=["Y"], target="?!")

@@ -1,0 +1,234 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.analysis.diffraction.xrd import XRDCalculator
+from pymatgen.io.cif import CifParser
+
+from analysis.diffraction.crystal import Crystal, read_crystal
+from analysis.diffraction.library import STRUCTURES, default_cifs
+from analysis.diffraction.reflections import STRAINS, lines_of, squared_structure_factors
+
+CU_KALPHA1_ANG = 1.5405929
+
+
+def cubic(
+    formula: str, number: int, edge_ang: float, atoms: dict[str, list], rotations
+) -> Crystal:
+    elements = [element for element, places in atoms.items() for _ in places]
+    return Crystal(
+        stem=formula,
+        formula=formula,
+        space_group="",
+        number=number,
+        cell=np.array([edge_ang] * 3 + [90.0] * 3),
+        elements=tuple(elements),
+        positions=np.array([place for places in atoms.values() for place in places]),
+        occupancies=np.ones(len(elements)),
+        b_iso_ang2=np.full(len(elements), 0.5),
+        rotations=rotations,
+    )
+
+
+ROTATIONS = read_crystal(STRUCTURES / "MgO_225.cif").rotations
+CENTRES = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+
+
+def two_theta(lines, hkl) -> float:
+    wanted = np.sort(np.abs(hkl))
+    row = next(
+        i for i, found in enumerate(lines.hkl) if np.array_equal(np.sort(np.abs(found)), wanted)
+    )
+    return float(np.degrees(2 * np.arcsin(np.sqrt(lines.inverse_d2[row]) * CU_KALPHA1_ANG / 2)))
+
+
+@pytest.mark.parametrize(
+    ("hkl", "two_theta_deg"),
+    # NIST certificate of SRM 640c, a = 5.4311946 Å
+    [((1, 1, 1), 28.441), ((2, 2, 0), 47.300), ((3, 1, 1), 56.119), ((4, 0, 0), 69.126)],
+)
+def test_silicon(hkl, two_theta_deg: float) -> None:
+    silicon = cubic("Si", 227, 5.4311946, {"Si": [*CENTRES, *(CENTRES + 0.25)]}, ROTATIONS)
+    lines = lines_of(silicon, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=100)
+    assert two_theta(lines, hkl) == pytest.approx(two_theta_deg, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("hkl", "two_theta_deg"),
+    # NIST certificate of SRM 660c, a = 4.156826 Å
+    [((1, 0, 0), 21.358), ((1, 1, 0), 30.385), ((1, 1, 1), 37.442), ((2, 1, 0), 48.957)],
+)
+def test_lanthanum_hexaboride(hkl, two_theta_deg: float) -> None:
+    x = 0.1996
+    boron = [
+        [0.5, 0.5, x],
+        [0.5, 0.5, -x],
+        [0.5, x, 0.5],
+        [0.5, -x, 0.5],
+        [x, 0.5, 0.5],
+        [-x, 0.5, 0.5],
+    ]
+    crystal = cubic("LaB6", 221, 4.156826, {"La": [[0, 0, 0]], "B": boron}, ROTATIONS)
+    lines = lines_of(crystal, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=100)
+    assert two_theta(lines, hkl) == pytest.approx(two_theta_deg, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("d_spacing_ang", "hkl"),
+    # ICDD 46-1212
+    [(3.4797, (0, 1, 2)), (2.5508, (1, 0, 4)), (2.0853, (1, 1, 3)), (1.6013, (1, 1, 6))],
+)
+def test_corundum_places(d_spacing_ang: float, hkl) -> None:
+    lines = lines_of(
+        read_crystal(default_cifs()["Al2O3"]), wavelength_ang=1.54, max_two_theta_deg=70
+    )
+    found = 1 / np.sqrt(lines.inverse_d2)
+    near = int(np.argmin(np.abs(found - d_spacing_ang)))
+    assert found[near] == pytest.approx(d_spacing_ang, abs=0.0008)
+    assert abs(lines.hkl[near][2]) == hkl[2]
+
+
+@pytest.mark.parametrize("formula", ["Al2O3", "ZrO2", "CaWO4", "NaZr2(PO4)3"])
+def test_intensities_are_those_of_pymatgen(
+    formula: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pymatgen has no dispersion, so it is switched off here, and its own B are ours."""
+    monkeypatch.setattr(
+        "analysis.diffraction.reflections.dispersion", lambda _element, _wavelength: (0.0, 0.0)
+    )
+    path = default_cifs()[formula]
+    crystal = read_crystal(path)
+    lines = lines_of(crystal, wavelength_ang=1.54, max_two_theta_deg=60)
+    sin = np.sqrt(lines.inverse_d2) * 1.54 / 2
+    intensity = lines.intensity * (1 + (1 - 2 * sin**2) ** 2) / (sin**2 * np.sqrt(1 - sin**2))
+    factors = dict(zip(crystal.elements, crystal.b_iso_ang2.tolist(), strict=True))
+    theirs = XRDCalculator(wavelength=1.54, debye_waller_factors=factors).get_pattern(
+        CifParser(path).parse_structures(primitive=False)[0], two_theta_range=(5, 59)
+    )
+    d_spacing_ang = 1 / np.sqrt(lines.inverse_d2)
+    ours = np.array([intensity[np.abs(d_spacing_ang - d) < 2e-4].sum() for d in theirs.d_hkls])
+    strong = theirs.y > 10
+    assert strong.sum() >= 5
+    assert 100 * ours[strong] / ours.max() == pytest.approx(theirs.y[strong], rel=0.06, abs=1)
+
+
+def test_structure_factors_of_rock_salt_by_hand_and_by_xrayutilities() -> None:
+    xu = pytest.importorskip("xrayutilities")
+    salt = cubic(
+        "NaCl", 225, 5.6402, {"Na": list(CENTRES), "Cl": list(CENTRES + 0.5)}, ROTATIONS
+    )
+    salt = Crystal(
+        **{name: getattr(salt, name) for name in salt.__slots__} | {"b_iso_ang2": np.zeros(8)}
+    )
+    hkl = np.array([[1.0, 1, 1], [2, 0, 0], [2, 2, 0], [3, 1, 1], [1, 0, 0]])
+    inverse_d2 = (hkl**2).sum(1) / 5.6402**2
+    ours = squared_structure_factors(salt, hkl, inverse_d2, CU_KALPHA1_ANG)
+    energy_ev = 12398.42 / CU_KALPHA1_ANG
+    for row, index in enumerate(hkl[:4]):
+        q = 2 * np.pi * np.sqrt(inverse_d2[row])
+        sodium = xu.materials.elements.Na.f(q, energy_ev)
+        chlorine = xu.materials.elements.Cl.f(q, energy_ev)
+        sign = -1 if index[0] % 2 else 1
+        theirs = abs(4 * (sodium + sign * chlorine)) ** 2
+        assert ours[row] == pytest.approx(theirs, rel=0.03)
+    assert ours[4] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_dispersion_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    crystal = read_crystal(default_cifs()["Fe2O3"])
+    with_it = lines_of(crystal, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=60)
+    monkeypatch.setattr(
+        "analysis.diffraction.reflections.dispersion", lambda _element, _wavelength: (0.0, 0.0)
+    )
+    without = lines_of(crystal, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=60)
+    ratio = with_it.intensity.sum() / without.intensity.sum()
+    assert 0.8 < ratio < 0.97  # f′(Fe, Cu Kα) = −1.1, f″ = 3.2
+
+
+def test_multiplicities() -> None:
+    crystal = read_crystal(STRUCTURES / "MgO_225.cif")
+    point = Crystal(
+        **{name: getattr(crystal, name) for name in crystal.__slots__}
+        | {
+            "elements": ("Mg",),
+            "positions": np.zeros((1, 3)),
+            "occupancies": np.ones(1),
+            "b_iso_ang2": np.zeros(1),
+        }
+    )
+    lines = lines_of(point, wavelength_ang=1.0, max_two_theta_deg=60)
+    f2 = squared_structure_factors(point, lines.hkl, lines.inverse_d2, 1.0)
+    many = lines.intensity * point.mass_g_per_mol * point.volume_ang3 / f2
+    expected = {(1, 0, 0): 6, (1, 1, 0): 12, (1, 1, 1): 8, (2, 1, 0): 24, (3, 2, 1): 48}
+    for hkl, multiplicity in expected.items():
+        row = next(i for i, h in enumerate(lines.hkl) if tuple(np.sort(np.abs(h))[::-1]) == hkl)
+        assert many[row] == pytest.approx(multiplicity)
+
+
+@pytest.mark.parametrize(
+    ("stem", "modes"),
+    [
+        ("MgO_225", 1),
+        ("ZnO_186", 2),
+        ("Al2O3_167", 2),
+        ("CaTiO3_62", 3),
+        ("ZrO2_14", 4),
+        ("CaSiO3_2", 6),
+    ],
+)
+def test_cell_strains_keep_the_crystal_system(stem: str, modes: int) -> None:
+    crystal = read_crystal(STRUCTURES / f"{stem}.cif")
+    lines = lines_of(crystal, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=60)
+    assert lines.strain_modes == modes
+    strain = np.zeros(STRAINS)
+    strain[:modes] = np.linspace(1, 2, modes) * 1e-3
+    cell = lines.strained_cell(crystal, strain)
+    if modes < 4:
+        assert cell[3:] == pytest.approx(crystal.cell[3:], abs=1e-9)
+    if modes == 1:
+        assert cell[:3] == pytest.approx(crystal.cell[:3] * (1 + strain[0]), rel=1e-5)
+    # Places from the strained cell itself are those the linear formula gives.
+    radians = np.radians(cell[3:])
+    metric = np.outer(cell[:3], cell[:3])
+    cosines = np.cos(radians)
+    metric[[1, 0, 0], [2, 2, 1]] *= cosines
+    metric[[2, 2, 1], [1, 0, 0]] *= cosines
+    direct = np.einsum("hi,ij,hj->h", lines.hkl, np.linalg.inv(metric), lines.hkl)
+    assert lines.inverse_d2 + lines.strain @ strain == pytest.approx(direct, rel=1e-9)
+
+
+def test_cache_gives_the_same(tmp_path: Path) -> None:
+    crystal = read_crystal(STRUCTURES / "ZrO2_14.cif")
+    first = lines_of(crystal, wavelength_ang=1.54, max_two_theta_deg=90, cache_dir=tmp_path)
+    again = lines_of(crystal, wavelength_ang=1.54, max_two_theta_deg=90, cache_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert np.array_equal(first.intensity, again.intensity)
+    assert np.array_equal(first.strain, again.strain)
+    assert again.strain_modes == 4
+
+
+def test_many_weak_lines_are_merged_without_loss() -> None:
+    crystal = read_crystal(STRUCTURES / "(NH4)2HPO4_14.cif")
+    near = lines_of(crystal, wavelength_ang=1.54, max_two_theta_deg=140)
+    axes = [np.arange(-n, n + 1.0) for n in (13, 9, 10)]
+    hkl = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 3)
+    assert len(near.intensity) <= 360
+    metric = np.linalg.inv(
+        np.array(
+            [
+                [a * b * c for b, c in zip(crystal.cell[:3], row, strict=True)]
+                for a, row in zip(crystal.cell[:3], _cosines(crystal), strict=True)
+            ]
+        )
+    )
+    inverse_d2 = np.einsum("hi,ij,hj->h", hkl, metric, hkl)
+    limit = (2 * np.sin(np.radians(70)) / 1.54) ** 2
+    inside = (inverse_d2 > 0) & (inverse_d2 <= limit)
+    total = squared_structure_factors(crystal, hkl[inside], inverse_d2[inside], 1.54).sum()
+    kept = near.intensity.sum() * crystal.mass_g_per_mol * crystal.volume_ang3
+    assert kept == pytest.approx(total, rel=1e-3)
+
+
+def _cosines(crystal: Crystal) -> np.ndarray:
+    alpha, beta, gamma = np.cos(np.radians(crystal.cell[3:]))
+    return np.array([[1, gamma, beta], [gamma, 1, alpha], [beta, alpha, 1]])
