@@ -24,7 +24,7 @@ from alab.store.tables import AttemptRow, CampaignRow, SampleRow, TargetRow
 from flows.characterisation import characterise, retire
 from flows.context import current_laboratory
 from flows.preparation import artifact_key, prepare, regrind
-from flows.stage import until_answered
+from flows.stage import ending_with_us, until_answered
 from planners.optimizer import decide as plan_next
 from planners.synthesis.recipes import propose
 
@@ -42,7 +42,8 @@ async def run_campaign(campaign: str) -> None:
         laboratory.clock.spawn(_pursue(laboratory, campaign, formula), name=f"target {formula}")
         for formula in _open_targets(laboratory, campaign)
     ]
-    await laboratory.clock.join(*pursuits)
+    async with ending_with_us(pursuits):
+        await laboratory.clock.join(*pursuits)
     for pursuit in pursuits:
         pursuit.result()  # a defect in a pursuit is not hidden
     _close(laboratory, campaign)
@@ -66,6 +67,10 @@ async def _pursue(laboratory: Laboratory, campaign: str, formula: str) -> None:
         row = laboratory.sample(name)
         if Status(row.status) is Status.FAILED:
             lost += 1
+        if Status(row.status) is Status.CANCELLED and not _stopping(laboratory, campaign):
+            reason = f"{name} was cancelled: {row.note}"
+            _end_target(laboratory, campaign, formula, "cancelled", reason)
+            return
         if lost > MOST_LOST_SAMPLES:
             reason = f"{lost} samples were lost to device failures; the last: {row.note}"
             _end_target(laboratory, campaign, formula, "given_up", reason)
@@ -163,10 +168,8 @@ async def decide(campaign: str, formula: str) -> str | None:
 
 def _flat(formula: str) -> str:
     """A formula without parentheses, for names: ``NaZr2P3O12``."""
-    counts = Composition(formula).formula.split()
-    return "".join(
-        count.removesuffix("1") if count[-2:-1].isalpha() else count for count in counts
-    )
+    amounts = Composition(formula).get_el_amt_dict()
+    return "".join(f"{el}{amount:g}" if amount != 1 else el for el, amount in amounts.items())
 
 
 def _ranked(laboratory: Laboratory, campaign: str, formula: str) -> list[Recipe]:

@@ -25,7 +25,7 @@ from alab.store.tables import AttemptRow, DeviceRow, FiringRow, ReadingRow, Samp
 from flows.context import current_laboratory
 from flows.moves import move
 from flows.pictures import curve
-from flows.stage import leased, stage, until_answered
+from flows.stage import ending_with_us, leased, stage, until_answered
 
 OVERDUE_FACTOR = 1.5
 LONGEST_COOLING_S = 48 * 3600.0
@@ -34,14 +34,21 @@ COMING = (Status.QUEUED, Status.PREPARING, Status.REGRINDING)
 
 async def dispatch(laboratory: Laboratory) -> None:
     """Start firings for ever: the participant that fills the furnaces."""
-    running: dict[int, asyncio.Task[object]] = {}
+    running: set[asyncio.Task[object]] = set()
+
+    def start(number: int) -> None:
+        task = laboratory.clock.spawn(fire(number), name=f"firing {number}")
+        running.add(task)
+        task.add_done_callback(running.discard)
+
     for number in _active(laboratory):
-        running[number] = laboratory.clock.spawn(fire(number), name=f"firing {number}")
-    while True:
-        if number := _plan(laboratory):
-            running[number] = laboratory.clock.spawn(fire(number), name=f"firing {number}")
-            continue
-        await _something_new(laboratory)
+        start(number)
+    async with ending_with_us(running):
+        while True:
+            if number := _plan(laboratory):
+                start(number)
+            else:
+                await _something_new(laboratory)
 
 
 async def _something_new(laboratory: Laboratory) -> None:
@@ -49,9 +56,11 @@ async def _something_new(laboratory: Laboratory) -> None:
     alarm: asyncio.Task[object] | None = None
     if (patience_s := _patience_s(laboratory)) is not None:
         alarm = laboratory.clock.spawn(_ring(laboratory, patience_s), name="batch deadline")
-    await laboratory.changed.wait()
-    if alarm is not None:
-        alarm.cancel()
+    try:
+        await laboratory.changed.wait()
+    finally:
+        if alarm is not None:
+            alarm.cancel()
 
 
 async def _ring(laboratory: Laboratory, after_s: float) -> None:

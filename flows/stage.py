@@ -1,6 +1,7 @@
 """What every stage shares: its lease, its retries, its patience with operators."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -59,6 +60,21 @@ async def leased(laboratory: Laboratory, claim: Claim) -> AsyncIterator[Lease]:
         raise
     finally:
         laboratory.claims.release(lease)
+
+
+@asynccontextmanager
+async def ending_with_us(tasks: Collection[asyncio.Task[Any]]) -> AsyncIterator[None]:
+    """Take down, and wait for, everything that we started when we are taken down.
+
+    A process that stops must not leave anybody behind who goes on to command devices.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def until_answered(laboratory: Laboratory, error: UnknownOutcome, subject: str) -> None:
