@@ -7,6 +7,7 @@ addresses by those of the simulated floor, and the clock by one that jumps.
 
 import asyncio
 import fcntl
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -93,6 +94,8 @@ class Runtime:
 
     async def end(self) -> None:
         """Stop all flows where they are; the store knows how to go on."""
+        # Prefect reports every flow that is stopped as crashed; here that is intended
+        logging.getLogger("prefect").setLevel(logging.CRITICAL)
         tasks = [*self._campaigns.values(), *self._duties]
         for task in tasks:
             task.cancel()
