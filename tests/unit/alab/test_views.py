@@ -138,11 +138,11 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point(store: Store) -> None:
                 temperature_c=float(n),
                 setpoint_c=None,
             )
-            for n in range(1000)
+            for n in range(1001)
         )
         curve = views.curve(session, "furnace_d", start, None)
     assert CURVE_POINTS <= len(curve["elapsed_s"]) < 2 * CURVE_POINTS
-    assert curve["temperature_c"][-1] == pytest.approx(999.0)
+    assert curve["temperature_c"][-1] == pytest.approx(1000.0)
 
 
 def test_places_count_what_stands_in_them(store: Store) -> None:

@@ -1,5 +1,6 @@
 """The service over a furnished laboratory on a virtual clock."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -28,6 +29,7 @@ class SlowDevice:
         self.name = name
         self.off = False
         self.safe_after_s: float | None = None
+        self.time_stood_still = False
         self._clock = clock
 
     async def connect(self) -> str:
@@ -42,6 +44,10 @@ class SlowDevice:
     async def make_safe(self) -> None:
         await self._clock.sleep(40.0)
         self.safe_after_s = self._clock.monotonic_s()
+        self._clock.signal().set()
+        for _ in range(20):  # wire traffic: it must cost no laboratory time
+            await asyncio.sleep(0)
+        self.time_stood_still = self._clock.monotonic_s() == self.safe_after_s
 
 
 @pytest.fixture
@@ -297,6 +303,20 @@ async def test_an_emergency_stop_takes_laboratory_time_and_stays(
     assert doser.safe_after_s == pytest.approx(40.0)
     assert (await http.get("/api/lab")).json()["stopped"]
     assert (await http.post("/api/stop/reset", json=BY)).json() == {"stopped": ""}
+
+
+async def test_what_waits_for_devices_takes_its_turn_among_the_others(
+    http: httpx.AsyncClient, clock: VirtualClock, doser: SlowDevice
+) -> None:
+    async def tick() -> None:
+        for _ in range(100):
+            await clock.sleep(1.0)
+
+    ticking = clock.spawn(tick(), name="tick")
+    assert (await http.post("/api/stop", json=BY)).is_success
+    assert doser.time_stood_still
+    await ticking
+    assert clock.monotonic_s() == pytest.approx(100.0)
 
 
 async def test_the_page_needs_nothing_from_elsewhere(http: httpx.AsyncClient) -> None:
