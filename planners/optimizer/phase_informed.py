@@ -57,6 +57,8 @@ _LEAST_GAIN = 0.05
 _GLASSY_FRACTION = 0.3
 _NOTABLE_DROP = 0.10
 _LARGEST_LOSS = 0.5
+_PURE_ENOUGH = 0.5
+"""From this weight fraction on, a look-alike is a question for another method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,15 @@ def _nothing_measured(situation: Situation) -> Decision:
 
 def _inconclusive(situation: Situation, outcome: Outcome) -> Decision:
     recipe, sample = situation.last.recipe, situation.last.sample
+    if outcome.competing and outcome.target_weight_fraction >= _PURE_ENOUGH:
+        return Decision(
+            step=NextStep.GIVE_UP,
+            reasons=(
+                f"{sample} may be {situation.target}, but {'; '.join(outcome.competing)}. "
+                "Another firing gives the same pattern: its composition has to be measured "
+                "by another method.",
+            ),
+        )
     said = (
         f"The pattern of {sample} decides nothing (R_wp {outcome.r_wp_percent:.0f} %, "
         f"{outcome.unexplained_fraction * 100:.0f} % of the intensity unexplained)"

@@ -261,6 +261,17 @@ def test_an_inconclusive_pattern_is_reground_and_then_left():
     assert powders(second.recipe) != powders(recipe)
 
 
+def test_a_look_alike_is_left_to_another_method():
+    recipe = candidates("CoFe2O4")[0]
+    same = "Fe3O4_227 explains the peaks of CoFe2O4_227 nearly as well"
+    found = replace(outcome("CoFe2O4", Verdict.INCONCLUSIVE, CoFe2O4=1.0), competing=(same,))
+    found = replace(found, target_weight_fraction=1.0)
+    decision = next_for("CoFe2O4", (recipe, found))
+    assert decision.step is NextStep.GIVE_UP
+    assert same in decision.reasons[0]
+    assert "another method" in decision.reasons[0]
+
+
 def test_glass_is_fired_hotter():
     recipe = at(candidates("NaZr2(PO4)3")[0], 850)
     unclear = outcome("NaZr2(PO4)3", Verdict.INCONCLUSIVE, unexplained=0.6, ZrO2=0.4)
