@@ -1,7 +1,8 @@
 """Real wires for simulated instruments: pseudo-terminals and TCP servers on loopback.
 
 An instrument is handed whole requests and returns the bytes it answers with. Before each
-request the whole world catches up with the present. What an instrument says unasked is
+request the whole world catches up with the present, and before each answer goes out what
+the request changed is kept. What an instrument says unasked is
 written in front of the next answer, and by a tick of real time for those that listen
 without asking.
 """
@@ -101,11 +102,12 @@ class _Requests:
             if now_s < self._instrument.due_s:
                 return b""
             self._instrument.advance(now_s)
-            return self._instrument.unasked()
+            said = self._instrument.unasked()
+            self._world.keep()
+            return said
 
     def _put(self, request: bytes) -> bytes:
-        with self._world.lock:
-            self._world.advance()
+        with self._world.present():
             before = self._instrument.unasked()
             answer = before + self._instrument.answer(request)
         return answer if self.tamper is None else self.tamper(request, answer)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from alab import programs
 from alab.lab import LabDefinition
 from simulators.wire import TcpLine
+from simulators.world.remembered import Remembered
 from simulators.world.world import World
 
 SHORTEST_PROGRAM_S = 20.0
@@ -84,12 +85,15 @@ class Gripper:
     def _mount(self, doser: str, number: int) -> None:
         if self._arm in self._world.gripped:
             raise Collision("gripper is not empty")
+        # the head that goes home has lost what was dosed from it
+        self._world.mark(doser, self._world.mounted.get(doser, number), number)
         if number not in self._world.heads:
             raise Collision(f"no head {number} in the rack")
         self._world.mounted[doser] = number
 
     def _fill(self, slot: str) -> None:
         world = self._world
+        world.mark(slot)
         if self._arm not in world.gripped:
             raise Collision("gripper lost its grip")
         if slot in world.holders:
@@ -97,10 +101,12 @@ class Gripper:
         world.holders[slot] = world.gripped[self._arm].powder.take(XRD_PORTION_MG)
 
     def _empty(self, slot: str) -> None:
+        self._world.mark(slot)
         self._world.holders.pop(slot, None)
 
     def _reach_into(self, slot: str) -> None:
         """Meet a furnace door that is shut."""
+        self._world.mark(slot)
         device = self._lab.places[self._lab.place_of(slot)].device
         door = self._lab.devices[device].door if device else None
         if door is not None and door not in self._world.open_doors:
@@ -122,7 +128,7 @@ class Run:
     acted: bool = False
 
 
-class UrDashboard:
+class UrDashboard(Remembered):
     """Answers Dashboard lines and plays programs.
 
     Attributes:
@@ -132,6 +138,18 @@ class UrDashboard:
         collided_with: What the last protective stop was about.
     """
 
+    remembered = (
+        "safety",
+        "mode",
+        "remote",
+        "frozen",
+        "collided_with",
+        "_loaded",
+        "_run",
+        "_paused",
+        "_plays",
+        "_now_s",
+    )
     greeting = b"Connected: Universal Robots Dashboard Server\n"
     due_s = math.inf
 
@@ -149,7 +167,7 @@ class UrDashboard:
         self._paused = False
         self._plays = 0
         self._now_s = world.now_s()
-        world.on_advance(self.advance)
+        world.register(name, self)
 
     def advance(self, now_s: float) -> None:
         """Play on until ``now_s``."""
@@ -159,6 +177,7 @@ class UrDashboard:
             return
         if self.safety != "NORMAL":
             self._paused = True
+            self._world.mark(self._name)
             return
         run.done_s += passed_s
         if not run.acted and run.done_s >= ACT_AT_FRACTION * run.duration_s:
@@ -166,6 +185,7 @@ class UrDashboard:
             self._act()
         if not self._paused and run.done_s >= run.duration_s:
             self._run = None
+            self._world.mark(self._name)
 
     def unasked(self) -> bytes:
         """Nothing: the server only answers."""
@@ -178,6 +198,7 @@ class UrDashboard:
         return self._reply(request.decode("utf-8", errors="replace").strip()).encode() + b"\n"
 
     def _act(self) -> None:
+        self._world.mark(self._name)
         try:
             self._gripper.stored[self._loaded or ""]()
         except Collision as collision:
@@ -206,6 +227,7 @@ class UrDashboard:
         }
         if text in queries:
             return queries[text]
+        self._world.mark(self._name)
         acts = {
             "play": self._play,
             "stop": self._stop,
@@ -231,6 +253,7 @@ class UrDashboard:
         if self._run is not None or not self.remote:
             return f"Error while loading program: {path}"
         self._loaded = name
+        self._world.mark(self._name)
         return f"Loading program: {path}"
 
     def _play(self) -> str:

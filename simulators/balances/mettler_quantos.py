@@ -13,6 +13,7 @@ import numpy as np
 
 from alab.lab import LabDefinition
 from simulators.wire import SerialLine
+from simulators.world.remembered import Remembered
 from simulators.world.world import Crucible, World
 
 CAPACITY_MG = 220_000.0
@@ -68,13 +69,23 @@ class Dosing:
         return self.started_s + self.duration_s
 
 
-class PowderDoser:
+class PowderDoser(Remembered):
     """A pan, a head above it, and powder between the two.
 
     Attributes:
         jams: How many of the next doses jam at four fifths of their time.
         drifts: Whether the pan never comes to rest (vibration).
     """
+
+    remembered = (
+        "jams",
+        "drifts",
+        "dosing",
+        "_readings",
+        "_doses",
+        "_load_mg",
+        "_rests_from_s",
+    )
 
     def __init__(self, world: World, name: str, place: str) -> None:
         self.jams = 0
@@ -107,12 +118,15 @@ class PowderDoser:
         ended = self._flow(now_s)
         if abs(self.load_mg - self._load_mg) > STEP_MG:
             self._load_mg = self.load_mg
+            if self.dosing is None:
+                self._world.mark(self._name)
             self._rests_from_s = now_s + SETTLING_S
         return ended
 
     def reading_mg(self, *, draught: bool) -> float:
         """One reading, with noise."""
         self._readings += 1
+        self._world.mark(self._name)
         noise_mg = DRAUGHT_NOISE_MG if draught else READING_NOISE_MG
         draw = self._world.rng(self._name, "reading", self._readings)
         return self.load_mg + draw.normal(0.0, noise_mg)
@@ -124,6 +138,7 @@ class PowderDoser:
     def begin(self, now_s: float, *, target_mg: float, tolerance_mg: float) -> None:
         """Start a dose; all its chances are drawn now."""
         self._doses += 1
+        self._world.mark(self._name)
         substance = self._world.heads[self._world.mounted[self._name]].substance
         flow = self._world.rng("flow", substance).lognormal(0.0, FLOW_SPREAD)
         draw = self._world.rng(self._name, "dose", self._doses)
@@ -151,13 +166,12 @@ class PowderDoser:
             head.mass_mg -= given_mg
             if self.crucible is not None:  # else it falls beside the vial
                 self.crucible.powder.add(head.substance, given_mg)
-        if now_s >= dosing.jams_at_s or given_mg < wanted_mg:
-            self.dosing = None
-            return 7
-        if now_s >= dosing.ends_s:
-            self.dosing = None
-            return 0
-        return None
+        jammed = now_s >= dosing.jams_at_s or given_mg < wanted_mg
+        if not jammed and now_s < dosing.ends_s:
+            return None
+        self.dosing = None
+        self._world.mark(self._name)
+        return 7 if jammed else 0
 
 
 def _delivered_mg(draw: np.random.Generator, target_mg: float, tolerance_mg: float) -> float:
@@ -168,7 +182,7 @@ def _delivered_mg(draw: np.random.Generator, target_mg: float, tolerance_mg: flo
     return max(0.05, target_mg + max(-tolerance_mg, scatter_mg) + clump_mg)
 
 
-class MettlerQuantos:
+class MettlerQuantos(Remembered):
     """Answers MT-SICS and Quantos lines.
 
     Attributes:
@@ -176,6 +190,18 @@ class MettlerQuantos:
         frozen: Whether the firmware hangs and answers nothing.
     """
 
+    remembered = (
+        "doser",
+        "frozen",
+        "_tare_mg",
+        "_target_mg",
+        "_tolerance_percent",
+        "_door",
+        "_pin_locked",
+        "_motion",
+        "_says",
+        "_now_s",
+    )
     greeting = b""
     model = "XPE206DRQ"
 
@@ -194,7 +220,7 @@ class MettlerQuantos:
         self._motion: tuple[float, str, int] | None = None  # when it ends, command, argument
         self._says: list[str] = []
         self._now_s = 0.0
-        world.on_advance(self.advance)
+        world.register(name, self, place)
 
     @property
     def due_s(self) -> float:
@@ -213,6 +239,7 @@ class MettlerQuantos:
         if self._motion is not None and now_s >= self._motion[0]:
             _, command, argument = self._motion
             self._motion = None
+            self._world.mark(self._name)
             if command == "QRA 60 7":
                 self._door = argument
             else:
@@ -226,6 +253,8 @@ class MettlerQuantos:
         """Ends of actions that have come."""
         if self.frozen:
             return b""
+        if self._says:
+            self._world.mark(self._name)
         lines, self._says = self._says, []
         return _wire(lines)
 
@@ -253,6 +282,7 @@ class MettlerQuantos:
             return f"TA A {self._tare_mg / 1000:10.5f} g"
         if text == "TAC":
             self._tare_mg = 0.0
+            self._world.mark(self._name)
             return "TAC A"
         return "ES"
 
@@ -303,6 +333,7 @@ class MettlerQuantos:
         lowest, highest = limits.get(parameter, (math.inf, -math.inf))
         if not lowest <= number <= highest:
             return "L"
+        self._world.mark(self._name)
         if parameter == "5":
             self._target_mg = number
         elif parameter == "6":
@@ -344,6 +375,7 @@ class MettlerQuantos:
         return [f"{command} L"]
 
     def _move(self, command: str, argument: int, duration_s: float) -> list[str]:
+        self._world.mark(self._name)
         self._motion = (self._now_s + duration_s, command, argument)
         return [f"{command} B"]
 
@@ -361,6 +393,7 @@ class MettlerQuantos:
 
     def _stop(self) -> list[str]:
         lines = ["QRA 61 4 A"]
+        self._world.mark(self._name)
         if self.doser.dosing is not None:
             self.doser.dosing = None
             lines.append("QRA 61 1 I 8")

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from alab.lab import LabDefinition
 from simulators.wire import TcpLine
 from simulators.world.matter import Powder
+from simulators.world.remembered import Remembered
 from simulators.world.world import World
 
 SCAN_S = 487.0
@@ -67,7 +68,7 @@ class Measurement:
     is_measured: bool = False
 
 
-class AerisUai:
+class AerisUai(Remembered):
     """Answers UAI messages.
 
     Attributes:
@@ -79,12 +80,25 @@ class AerisUai:
         truncated_file: Fault: the file comes cut off, and whole after ``late_file_s``.
     """
 
+    remembered = (
+        "local_mode",
+        "fatal",
+        "lying_locations",
+        "late_file_s",
+        "previous_file",
+        "truncated_file",
+        "_samples",
+        "_measurement",
+        "_files",
+        "_count",
+    )
     greeting = b""
     due_s = math.inf
 
     def __init__(
         self,
         world: World,
+        name: str,
         slots: Sequence[str],
         programs: Mapping[str, float],
         measure: Measure,
@@ -97,6 +111,7 @@ class AerisUai:
         self.truncated_file = False
         self.share = Path()
         self._world = world
+        self._name = name
         self._slots = tuple(slots)
         self._programs = programs
         self._measure = measure
@@ -105,7 +120,13 @@ class AerisUai:
         self._previous = b""
         self._files: list[tuple[float, str, bytes]] = []
         self._count = 0
-        world.on_advance(self.advance)
+        world.register(name, self)
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on; the powder in the beam gets its chemistry back."""
+        super().recall(memory)
+        if self._measurement is not None:
+            self._measurement.powder.chemistry = self._world.nature
 
     def advance(self, now_s: float) -> None:
         """End the measurement and write files that are due."""
@@ -114,10 +135,12 @@ class AerisUai:
             self._take_pattern(run)
         if run is not None and now_s >= run.back_s:
             self._measurement = None
+            self._world.mark(self._name)
         due = [file for file in self._files if file[0] <= now_s]
         self._files = [file for file in self._files if file[0] > now_s]
         for _, name, content in due:
             (self.share / name).write_bytes(content)
+            self._world.mark(self._name)
 
     def unasked(self) -> bytes:
         """Nothing: the interface only answers."""
@@ -161,6 +184,7 @@ class AerisUai:
         }
         if verb not in acts or not sample:
             return "ERROR=fatal: unknown message"
+        self._world.mark(self._name)
         error = acts[verb](sample, values)
         return f"ERROR=fatal: {error}" if error else f"SAMPLE_ID={sample}@STATUS=ok"
 
@@ -208,6 +232,7 @@ class AerisUai:
 
     def _take_pattern(self, run: Measurement) -> None:
         run.is_measured = True
+        self._world.mark(self._name)
         content = self._measure(
             self._world,
             run.powder,
@@ -252,21 +277,26 @@ class AerisLine(TcpLine):
         options: What an address of this instrument needs besides its port.
     """
 
-    def __init__(self, world: World, aeris: AerisUai) -> None:
+    def __init__(self, world: World, aeris: AerisUai, name: str) -> None:
         super().__init__(world, aeris, b"@END")
         self.aeris = aeris
         self.options: dict[str, str] = {}
+        self._kept = world.folder / name if world.folder else None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def start(self) -> str:
         """Make the result share and listen; return ``host:port``."""
-        self._folder = tempfile.TemporaryDirectory(prefix="aeris-share-")
-        self.aeris.share = Path(self._folder.name)
-        self.options = {"share": self._folder.name}
+        if self._kept is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="aeris-share-")
+            self.aeris.share = Path(self._folder.name)
+        else:
+            self._kept.mkdir(parents=True, exist_ok=True)
+            self.aeris.share = self._kept.resolve()
+        self.options = {"share": str(self.aeris.share)}
         return await super().start()
 
     async def stop(self) -> None:
-        """Hang up, release the port, remove the share."""
+        """Hang up, release the port, remove the share unless the world keeps files."""
         await super().stop()
         folder, self._folder = self._folder, None
         if folder is not None:
@@ -279,4 +309,5 @@ def line(
     """Make the diffractometer; one instrument a port."""
     (name,) = names
     slots = lab.slots(lab.place_at(name))
-    return AerisLine(world, AerisUai(world, slots, {lab.scan_program: SCAN_S}, measure))
+    aeris = AerisUai(world, name, slots, {lab.scan_program: SCAN_S}, measure)
+    return AerisLine(world, aeris, name)

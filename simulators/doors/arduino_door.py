@@ -11,13 +11,14 @@ import math
 
 from alab.lab import LabDefinition
 from simulators.wire import TcpLine
+from simulators.world.remembered import Remembered
 from simulators.world.world import World
 
 OPENING_S = (26.5, 27.5)
 CLOSING_S = (29.0, 30.0)
 
 
-class ArduinoDoor:
+class ArduinoDoor(Remembered):
     """Answers the lines of one board.
 
     Attributes:
@@ -25,6 +26,7 @@ class ArduinoDoor:
         error: Whether the board reports a motor fault.
     """
 
+    remembered = ("stuck", "error", "frozen", "_motion", "_motions")
     greeting = b""
     due_s = math.inf
 
@@ -36,7 +38,8 @@ class ArduinoDoor:
         self._doors = doors
         self._motion: tuple[float, str, str] | None = None  # when it ends, door, act
         self._motions = 0
-        world.on_advance(self.advance)
+        self._name = min(doors.values())
+        world.register(self._name, self)
 
     def advance(self, now_s: float) -> None:
         """Move doors until ``now_s``."""
@@ -44,6 +47,7 @@ class ArduinoDoor:
             return
         _, letter, act = self._motion
         self._motion = None
+        self._world.mark(self._name, self._doors[letter])
         if letter in self.stuck:
             self.error = True
         elif act == "Close":
@@ -79,6 +83,7 @@ class ArduinoDoor:
         self._motions += 1
         draw = self._world.rng(self._doors[letter], "motion", self._motions)
         duration_s = draw.uniform(*(OPENING_S if act == "Open" else CLOSING_S))
+        self._world.mark(self._name, self._doors[letter])
         self._motion = (self._world.now_s() + duration_s, letter, act)
         if act == "Open" and letter not in self.stuck:
             self._world.open_doors.add(self._doors[letter])

@@ -6,6 +6,7 @@ The controllers (Eurotherm, LADS) sit in front of it and differ; the chamber is 
 from alab.lab import FURNACE_CLASSES_C, LabDefinition
 from alab.models import Atmosphere
 from simulators.world.matter import COLD_C
+from simulators.world.remembered import Remembered
 from simulators.world.thermals import FurnaceThermals
 from simulators.world.world import World
 
@@ -21,7 +22,7 @@ OPEN_CIRCUIT_C = 1372.0
 ROOM_WARM_C = 30.0
 
 
-class Chamber:
+class Chamber(Remembered):
     """One furnace chamber of the world.
 
     Attributes:
@@ -31,13 +32,24 @@ class Chamber:
         limiter_tripped: The independent over-temperature limiter has opened the contactor.
             A latch: no software clears it, only :meth:`reset_limiter` by hand.
         limiter_c: Temperature that trips it.
+        reach: Slots that it heats, and its door.
     """
+
+    remembered = (
+        "atmosphere",
+        "sensor_break",
+        "ssr_stuck_on",
+        "limiter_tripped",
+        "_thermals",
+    )
 
     def __init__(self, world: World, lab: LabDefinition, name: str) -> None:
         device = lab.devices[name]
         self._world = world
+        self._name = name
         self._slots = lab.slots(lab.place_at(name))
         self._door = device.door
+        self.reach = (*self._slots, *((device.door,) if device.door else ()))
         class_c = FURNACE_CLASSES_C.get(device.furnace_class or "", 1200.0)
         self._thermals = FurnaceThermals(world.rng(name, "thermals"), class_c)
         self.limiter_c = class_c + LIMITER_MARGIN_C
@@ -71,10 +83,15 @@ class Chamber:
         """Whether nothing is left to cool."""
         return self.temperature_c < ROOM_WARM_C and not self.ssr_stuck_on
 
+    def mark(self) -> None:
+        """Note that something changed at the panel or by command."""
+        self._world.mark(self._name)
+
     def reset_limiter(self) -> None:
         """A person presses the reset button of the limiter, if the furnace has cooled."""
         if self.temperature_c < self.limiter_c:
             self.limiter_tripped = False
+            self.mark()
 
     def advance(self, duration_s: float, setpoint_c: float | None) -> None:
         """Heat, cool, and expose what stands in the chamber.

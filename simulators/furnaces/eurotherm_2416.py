@@ -13,6 +13,7 @@ from alab.lab import Address, LabDefinition
 from simulators.furnaces.chamber import Chamber
 from simulators.furnaces.modbus_rtu import ModbusRtuLine, RegisterError
 from simulators.furnaces.programmer import STEP_S, Programmer, ProgramState, Step
+from simulators.world.remembered import Remembered
 from simulators.world.world import World
 
 SEGMENTS = 16
@@ -44,7 +45,7 @@ def _blank_registers() -> dict[int, int]:
 
 
 @dataclass(slots=True, eq=False)
-class Eurotherm2416:
+class Eurotherm2416(Remembered):
     """One controller with the furnace behind it.
 
     Attributes:
@@ -56,6 +57,16 @@ class Eurotherm2416:
         lost_replies: Fault: writes, as register and value, that are carried out once and
             not answered.
     """
+
+    remembered = (
+        "chamber",
+        "programmer",
+        "at_s",
+        "stored",
+        "stuck_registers",
+        "lost_replies",
+        "_starved_s",
+    )
 
     chamber: Chamber
     programmer: Programmer = field(default_factory=Programmer)
@@ -86,12 +97,14 @@ class Eurotherm2416:
 
     def hold_at_panel(self) -> None:
         """Somebody presses HOLD."""
+        self.chamber.mark()
         self.programmer.held = True
         if self.programmer.is_active:
             self.programmer.state = ProgramState.HOLD
 
     def release_at_panel(self) -> None:
         """Somebody presses RUN."""
+        self.chamber.mark()
         self.programmer.held = False
         if self.programmer.state is ProgramState.HOLD:
             self.programmer.state = ProgramState.RUN
@@ -114,6 +127,7 @@ class Eurotherm2416:
         Raises:
             RegisterError: If there is none, it is read-only, or the value is refused.
         """
+        self.chamber.mark()
         if address == 23:
             self._command(value)
             return
@@ -222,6 +236,6 @@ def line(world: World, lab: LabDefinition, names: Sequence[str]) -> ModbusRtuLin
         address = Address.parse(lab.devices[name].address)
         unit = Eurotherm2416(Chamber(world, lab, name))
         unit.at_s = world.now_s()
-        world.on_advance(unit.advance)
+        world.register(name, unit, *unit.chamber.reach)
         units[int(address.option("unit", "1"))] = unit
     return ModbusRtuLine(world, units)

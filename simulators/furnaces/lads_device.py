@@ -13,6 +13,7 @@ import asyncua.ua
 from alab.models import Atmosphere
 from simulators.furnaces.chamber import Chamber
 from simulators.furnaces.programmer import STEP_S, Programmer, ProgramState, Step
+from simulators.world.remembered import Remembered
 from simulators.world.world import World
 
 ua: Any = asyncua.ua
@@ -45,13 +46,15 @@ class Refused(Exception):  # noqa: N818
         self.code = code
 
 
-class Cover:
+class Cover(Remembered):
     """The motorised door, with a limit switch at either end.
 
     Attributes:
         state: ``Closed``, ``Opened``, ``Opening``, ``Closing`` or ``Error``.
         jammed: Fault: it never arrives when closing.
     """
+
+    remembered = ("state", "jammed", "_moves", "_arrives_s")
 
     def __init__(self, world: World, name: str) -> None:
         self.state = "Closed"
@@ -75,6 +78,7 @@ class Cover:
         if self.jammed and target == "Closed":
             self._arrives_s = now_s + JAM_TIMEOUT_S
         self.state = moving
+        self._world.mark(self._name)
         self._world.open_doors.add(self._name)
 
     def advance(self, now_s: float) -> None:
@@ -87,11 +91,12 @@ class Cover:
             self.state = "Error"
         else:
             self.state = "Closed"
+            self._world.mark(self._name)
             self._world.open_doors.discard(self._name)
 
 
 @dataclass(slots=True, eq=False)
-class LadsFurnace:
+class LadsFurnace(Remembered):
     """The functional unit: chamber, programmer, cover, lock.
 
     Attributes:
@@ -104,6 +109,20 @@ class LadsFurnace:
         locked_by: Context of the client that holds the lock, empty if nobody does.
         quality: Fault: status code of the temperature.
     """
+
+    remembered = (
+        "chamber",
+        "cover",
+        "programmer",
+        "at_s",
+        "local_mode",
+        "locked_by",
+        "quality",
+        "properties",
+        "job_id",
+        "runs",
+        "_aborted",
+    )
 
     chamber: Chamber
     cover: Cover
@@ -214,12 +233,14 @@ class LadsFurnace:
 
     def hold_at_panel(self) -> None:
         """Somebody presses HOLD."""
+        self.chamber.mark()
         self.programmer.held = True
         if self.programmer.is_active:
             self.programmer.state = ProgramState.HOLD
 
     def release_at_panel(self) -> None:
         """Somebody presses RUN."""
+        self.chamber.mark()
         self.programmer.held = False
 
     def move_cover(self, target: str, now_s: float) -> None:

@@ -91,14 +91,13 @@ class LadsLine:
 
     def current(self, read: Callable[[LadsFurnace], Any]) -> Any:
         """Let everything catch up, then look."""
-        with self.world.lock:
-            self.world.advance()
+        with self.world.present():
             return read(self.furnace)
 
     async def command(self, method: str, act: Callable[[LadsFurnace, float], Any]) -> Any:
         """Let everything catch up, then act; a refusal becomes its status code."""
-        with self.world.lock:
-            now_s = self.world.advance()
+        with self.world.present() as now_s:
+            self.furnace.chamber.mark()
             try:
                 result = act(self.furnace, now_s)
             except Refused as refused:
@@ -291,7 +290,7 @@ def line(world: World, lab: LabDefinition, names: Sequence[str]) -> LadsLine:
     cover = Cover(world, definition.door or f"{name}_cover")
     furnace = LadsFurnace(Chamber(world, lab, name), cover, definition.atmospheres)
     furnace.at_s = world.now_s()
-    world.on_advance(furnace.advance)
+    world.register(name, furnace, *furnace.chamber.reach)
     return LadsLine(world, furnace, serial_number=f"SIM-{name}")
 
 

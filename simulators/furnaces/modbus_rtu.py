@@ -106,8 +106,7 @@ class ModbusRtuLine:
         unit = self.units.get(request.dev_id)
         if unit is None or self.unplugged:
             return None
-        with self._world.lock:
-            self._world.advance()
+        with self._world.present():
             try:
                 reply = self._carry_out(unit, request)
             except RegisterError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from alab.lab import LabDefinition
 from simulators.wire import SerialLine
+from simulators.world.remembered import Remembered
 from simulators.world.world import World
 
 FASTEST_RPM = 2500.0
@@ -74,7 +75,7 @@ class Rotor:
         return self.driven or self.speed_rpm > 0.0
 
 
-class HauschildSmartdac:
+class HauschildSmartdac(Remembered):
     """Answers SmartDAC frames.
 
     Attributes:
@@ -83,6 +84,7 @@ class HauschildSmartdac:
         frozen: Whether it answers nothing.
     """
 
+    remembered = ("rotor", "error", "frozen", "_now_s")
     greeting = b""
     due_s = math.inf
 
@@ -93,7 +95,7 @@ class HauschildSmartdac:
         self._world = world
         self._place = place
         self._now_s = world.now_s()
-        world.on_advance(self.advance)
+        world.register(place, self)
 
     def advance(self, now_s: float) -> None:
         """Turn until ``now_s``; powder is as mixed as it will be once the cup rests."""
@@ -103,6 +105,7 @@ class HauschildSmartdac:
         self.rotor.advance(now_s - self._now_s)
         self._now_s = now_s
         if was_turning and not self.rotor.turns:
+            self._world.mark(self._place)
             crucible = self._world.crucibles.get(self._place)
             if crucible is not None:
                 crucible.powder.mix(1.0 - math.exp(-self.rotor.dose_s / HOMOGENISING_S))
@@ -144,6 +147,7 @@ class HauschildSmartdac:
         return _reply(code, int(values[code]))
 
     def _write(self, code: int, value: int) -> bytes:
+        self._world.mark(self._place)
         rotor = self.rotor
         if code == 12:
             if rotor.driven:

@@ -10,7 +10,7 @@ copy, so that asking changes nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from pymatgen.core import Composition
 
@@ -94,6 +94,8 @@ class Powder:
     Args:
         chemistry: What heat does to it; without one it is inert.
         name: Crucible it belongs to; two crucibles never pack quite alike.
+
+    A powder that comes back from a file is inert until it is given a chemistry again.
     """
 
     chemistry: Chemistry | None = None
@@ -103,6 +105,19 @@ class Powder:
     _open: Soak | None = None
     _open_start_c: float = 0.0
     _seen: Charge | None = None
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """All but the chemistry, which belongs to a world; soaks as short as they can be."""
+        closed = [(s.duration_s, s.temperature_c, s.atmosphere) for s in self._closed]
+        return self.name, self._charge, closed, self._open, self._open_start_c
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.name, self._charge, closed, self._open, self._open_start_c = state
+        self._closed = [
+            Soak(duration_s=duration_s, temperature_c=temperature_c, atmosphere=atmosphere)
+            for duration_s, temperature_c, atmosphere in closed
+        ]
+        self.chemistry = self._seen = None
 
     def add(self, formula: str, mass_mg: float) -> None:
         """Pour in a powder; what is there before and after is no longer well mixed.
