@@ -161,6 +161,11 @@ class Gateway:
             self._answers(device)
         return result
 
+    def status(self, key: str) -> str | None:
+        """How far an act has come, perhaps in an earlier process; None if it never began."""
+        intent = self._find(key)
+        return None if intent is None else intent.status
+
     async def read_furnace(self, name: str) -> FurnaceReading:
         """Look at a furnace now, record it, and make it safe if it is out of bounds."""
         furnace = self._devices[name]

@@ -319,9 +319,10 @@ class Laboratory:
         self.changed.set()
 
     def ask_to_clear(self, sample: str) -> None:
-        """Ask for a crucible that no arm will move any more, if it stands somewhere."""
+        """Ask for a crucible that no arm will move any more, unless it is in the archive."""
         with self.store.begin() as session:
-            slots = session.scalars(select(SlotRow).where(SlotRow.sample == sample)).all()
+            lost = (SlotRow.sample == sample) & (SlotRow.place != self.lab.archive)
+            slots = session.scalars(select(SlotRow).where(lost)).all()
             for slot in slots:
                 slot.unknown = True
             if slots:
@@ -398,7 +399,8 @@ def _sample(session: Session, name: str) -> SampleRow:
 
 
 def _clear(session: Session, sample: str) -> None:
-    for slot in session.scalars(select(SlotRow).where(SlotRow.sample == sample)):
+    lost = (SlotRow.sample == sample) & SlotRow.unknown
+    for slot in session.scalars(select(SlotRow).where(lost)):
         slot.sample, slot.unknown, slot.reserved_by = None, False, None
 
 

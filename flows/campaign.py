@@ -20,7 +20,7 @@ from alab.life import TERMINAL, Event, Status
 from alab.models import Decision, NextStep, Recipe
 from alab.store.codec import decode, encode
 from alab.store.records import log_event
-from alab.store.tables import AttemptRow, CampaignRow, SampleRow, TargetRow
+from alab.store.tables import AttemptRow, CampaignRow, SampleRow, SlotRow, TargetRow
 from flows.characterisation import characterise, retire
 from flows.context import current_laboratory
 from flows.preparation import artifact_key, prepare, regrind
@@ -41,6 +41,10 @@ async def run_campaign(campaign: str) -> None:
     pursuits = [
         laboratory.clock.spawn(_pursue(laboratory, campaign, formula), name=f"target {formula}")
         for formula in _open_targets(laboratory, campaign)
+    ]
+    pursuits += [
+        laboratory.clock.spawn(run_sample(name), name=f"retire {name}")
+        for name in _left_behind(laboratory, campaign)
     ]
     async with ending_with_us(pursuits):
         await laboratory.clock.join(*pursuits)
@@ -117,13 +121,18 @@ async def _next_stage(laboratory: Laboratory, sample: str, status: Status) -> No
 
 
 async def _clean_up(laboratory: Laboratory, sample: str) -> None:
-    status = Status(laboratory.sample(sample).status)
-    try:
-        await retire(sample)
-    except AlabError as error:
-        log.warning("%s could not be retired: %s", sample, error)
-    if status is not Status.FINISHED:
-        laboratory.ask_to_clear(sample)
+    """Bring an ended sample to the archive; what no arm can bring there, a person takes."""
+    while True:
+        try:
+            await retire(sample)
+        except UnknownOutcome as error:
+            await until_answered(laboratory, error, sample)
+        except AlabError as error:
+            log.warning("%s could not be retired: %s", sample, error)
+            break
+        else:
+            break
+    laboratory.ask_to_clear(sample)
 
 
 @task(name="decide", task_run_name="decide {sample}", cache_policy=NO_CACHE)
@@ -237,6 +246,20 @@ def _open_sample(laboratory: Laboratory, campaign: str, formula: str) -> str | N
                 SampleRow.campaign == campaign,
                 SampleRow.target == formula,
                 SampleRow.status.not_in(TERMINAL),
+            )
+        )
+
+
+def _left_behind(laboratory: Laboratory, campaign: str) -> list[str]:
+    """Ended samples that an earlier run of the campaign had no time to take away."""
+    with laboratory.store.begin() as session:
+        return list(
+            session.scalars(
+                select(SampleRow.name)
+                .join(SlotRow, SlotRow.reserved_by == SampleRow.name)
+                .where(SampleRow.campaign == campaign, SampleRow.status.in_(TERMINAL))
+                .order_by(SampleRow.name)
+                .distinct()
             )
         )
 

@@ -22,7 +22,7 @@ from alab.store.tables import AttemptRow, SlotRow
 from analysis.diffraction.analyze import Analysis, analyze
 from analysis.diffraction.pattern import parse_pattern
 from flows.context import current_laboratory
-from flows.moves import move, occupy, pick, put
+from flows.moves import keep_slot, kept_slot, let_go, move, occupy, pick, put
 from flows.pictures import curve
 from flows.preparation import artifact_key
 from flows.stage import leased, stage
@@ -35,7 +35,9 @@ async def characterise(sample: str) -> None:
     """Measure a recovered sample, and find out what it is."""
     laboratory = current_laboratory()
     row = laboratory.sample(sample)
-    if Status(row.status) is Status.RECOVERED or not _scan(laboratory, sample, row.round):
+    xrd = laboratory.named(Capability.DIFFRACTOMETER)[0]
+    in_holder = kept_slot(laboratory, laboratory.lab.place_at(xrd), sample) is not None
+    if in_holder or not _scan(laboratory, sample, row.round):
         await _measure(laboratory, sample, row.round)
     attempt = _attempt(laboratory, sample, row.round)
     assert attempt.scan is not None  # noqa: S101
@@ -59,24 +61,24 @@ async def retire(sample: str) -> None:
     """Take the crucible of an ended sample to the archive, and free its place in the rack."""
     laboratory = current_laboratory()
     row = laboratory.sample(sample)
-    home = row.home_slot
-    if home is None or not _stands_in(laboratory, sample, home):
+    archive, home = laboratory.lab.archive, row.home_slot
+    kept = kept_slot(laboratory, archive, sample)
+    if home is None or not (kept or _stands_in(laboratory, sample, home)):
         return
-    archive = laboratory.lab.archive
     arm = laboratory.lab.arm_for(home, laboratory.lab.slots(archive)[0])
     claim = Claim(
         owner=sample,
         stage="retire",
         devices=frozenset({arm}),
-        places={archive: 1},
+        places={} if kept else {archive: 1},
         priority=row.priority,
     )
     async with leased(laboratory, claim) as lease:
-        slot = lease.slot(archive)
+        slot = kept or lease.slot(archive)
+        keep_slot(laboratory, slot, sample)
         await move(laboratory, f"{sample}/retire", sample, home, slot, lease)
-        with laboratory.store.begin() as session:
-            session.get_one(SlotRow, home).reserved_by = None
-    laboratory.claims.grant()
+    for place in (archive, laboratory.lab.rack):
+        let_go(laboratory, place, sample)
 
 
 async def _measure(laboratory: Laboratory, sample: str, round_: int) -> None:
@@ -87,18 +89,20 @@ async def _measure(laboratory: Laboratory, sample: str, round_: int) -> None:
     xrd = laboratory.named(Capability.DIFFRACTOMETER)[0]
     holders = laboratory.lab.place_at(xrd)
     arm = laboratory.lab.arm_for(home, laboratory.lab.slots(holders)[0])
+    kept = kept_slot(laboratory, holders, sample)
     claim = Claim(
         owner=sample,
         stage="characterise",
         devices=frozenset({xrd, arm}),
-        places={holders: 1},
+        places={} if kept else {holders: 1},
         priority=row.priority,
     )
     async with leased(laboratory, claim) as lease:
         if Status(row.status) is Status.RECOVERED:
             laboratory.happened(sample, Event.CHARACTERISE)
         key = f"{sample}/characterise {round_}"
-        holder = _holder_of(laboratory, sample, holders) or lease.slot(holders)
+        holder = kept or lease.slot(holders)
+        keep_slot(laboratory, holder, sample)
         await pick(laboratory, f"{key}/pick", sample, home, arm, lease)
         await laboratory.gateway.perform(
             f"{key}/fill",
@@ -123,6 +127,7 @@ async def _measure(laboratory: Laboratory, sample: str, round_: int) -> None:
             lease=lease,
             effect=occupy(holder, None),
         )
+    let_go(laboratory, holders, sample)
 
 
 class _Scanned:
@@ -139,14 +144,6 @@ class _Scanned:
         ).one()
         attempt.scan_filename = result["filename"]
         attempt.scan = zlib.compress(result["content"].encode())
-
-
-def _holder_of(laboratory: Laboratory, sample: str, holders: str) -> str | None:
-    """The holder that an earlier run of this stage filled, if any."""
-    with laboratory.store.begin() as session:
-        return session.scalar(
-            select(SlotRow.slot).where(SlotRow.place == holders, SlotRow.sample == sample)
-        )
 
 
 def _stands_in(laboratory: Laboratory, sample: str, slot: str) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from alab import programs
@@ -69,6 +70,28 @@ def occupy(slot: str, sample: str | None) -> Effect:
 
 
 def keep_slot(laboratory: Laboratory, slot: str, sample: str) -> None:
-    """Reserve a slot for a sample beyond its lease."""
+    """Reserve a slot for a sample beyond its lease: an act that is under way ends there."""
     with laboratory.store.begin() as session:
         session.get_one(SlotRow, slot).reserved_by = sample
+
+
+def kept_slot(laboratory: Laboratory, place: str, sample: str) -> str | None:
+    """The slot of a place that a sample stands in or has kept, perhaps in an earlier run."""
+    with laboratory.store.begin() as session:
+        return session.scalar(
+            select(SlotRow.slot).where(
+                SlotRow.place == place,
+                (SlotRow.sample == sample) | (SlotRow.reserved_by == sample),
+            )
+        )
+
+
+def let_go(laboratory: Laboratory, place: str, sample: str) -> None:
+    """Give up the slots of a place that a sample had kept."""
+    with laboratory.store.begin() as session:
+        session.execute(
+            update(SlotRow)
+            .where(SlotRow.place == place, SlotRow.reserved_by == sample)
+            .values(reserved_by=None)
+        )
+    laboratory.claims.grant()

@@ -117,23 +117,38 @@ async def _dose(
         if missing_mg <= tolerated_mg or (attempt and missing_mg < smallest_mg):
             return
         key = f"{sample}/prepare/dose {formula}/{attempt}"
-        head = laboratory.lab.precursors[formula].head
-        if await device.mounted_substance() != formula:
-            mount = RunProgram(program=programs.mount_head(head))
-            await laboratory.gateway.perform(f"{key}/head", arm, mount, lease=lease)
-            mounted = await device.mounted_substance()
-            if mounted != formula:
-                raise DeviceFault(
-                    doser, f"head {head} should hold {formula}, but says {mounted}; check it"
-                )
+        progress = laboratory.gateway.status(key)
+        if progress not in ("pending", "running"):
+            await _mount(laboratory, key, formula, doser, arm, lease)
         dose = Dose(
             substance=formula,
             mass_mg=round(missing_mg, 1),
             tolerance_percent=TOLERANCE_PERCENT,
-            before_mg=(await device.weigh()).mass_mg,
+            # a dose that runs is measured from the mass that stands in its intent
+            before_mg=0.0 if progress == "running" else (await device.weigh()).mass_mg,
         )
         effect = _Dosed(sample, precursor, laboratory.clock.now())
         await laboratory.gateway.perform(key, doser, dose, lease=lease, effect=effect)
+
+
+async def _mount(
+    laboratory: Laboratory, key: str, formula: str, doser: str, arm: str, lease: Lease
+) -> None:
+    """Have the head of a powder on the doser, and the arm out of its way."""
+    device = laboratory.gateway.device(doser)
+    assert isinstance(device, Doser)  # noqa: S101
+    head = laboratory.lab.precursors[formula].head
+    key = f"{key}/head"
+    arm_moves = laboratory.gateway.status(key) in ("pending", "running", "unknown")
+    if not arm_moves and await device.mounted_substance() == formula:
+        return
+    mount = RunProgram(program=programs.mount_head(head))
+    await laboratory.gateway.perform(key, arm, mount, lease=lease)
+    mounted = await device.mounted_substance()
+    if mounted != formula:
+        raise DeviceFault(
+            doser, f"head {head} should hold {formula}, but says {mounted}; check it"
+        )
 
 
 class _Dosed:

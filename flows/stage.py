@@ -84,7 +84,9 @@ async def until_answered(laboratory: Laboratory, error: UnknownOutcome, subject:
         with laboratory.store.begin() as session:
             standing = session.scalar(
                 select(QuestionRow.id).where(
-                    QuestionRow.subject.startswith(subject), QuestionRow.answer.is_(None)
+                    (QuestionRow.subject == subject)
+                    | QuestionRow.subject.startswith(f"{subject}/", autoescape=True),
+                    QuestionRow.answer.is_(None),
                 )
             )
         if standing is None:
