@@ -168,6 +168,7 @@ class World:
         for member in group:
             self._together.setdefault(member, {}).update(group)
         self.on_advance(device.advance)
+        self.mark(name)
 
     def mark(self, *names: str | int) -> None:
         """Note where something changed that does not follow from the state kept before.
