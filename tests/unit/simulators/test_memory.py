@@ -312,25 +312,76 @@ def test_it_goes_on_as_if_nothing_had_happened(act, kills, new_floor) -> None:
     other.memory.abandon()
 
 
-def test_at_every_request_of_a_whole_life(floor, tmp_path, monkeypatch) -> None:
-    """Whatever is answered is remembered: no change goes unmarked."""
-    looked = 0
+def interrupted(floor: Floor) -> None:
+    """What operators and drivers do when something is not right."""
+    dosing(floor)
+    floor.ask("doser", "QRA 61 4")
+    floor.wait(10.0)
+    floor.ask("doser", "TI", "S", "TAC", "QRA 60 7 3")
+    floor.wait(5.0)
+    floor.ask("arm", f"load {pick('rack.4')}", "play")
+    floor.wait(5.0)
+    floor.ask("arm", "pause", "play", "stop", "play")
+    floor.wait(70.0)
+    assert floor.ask("arm", "safetystatus") == b"Safetystatus: PROTECTIVE_STOP\n"
+    floor.ask("arm", "unlock protective stop", "stop")
+    floor.ask("door_a", "Open A")
+    floor.wait(40.0)
+    floor.write(PROGRAM | {8355: 2, 23: 2})
+    floor.write({23: 4})
+    floor.lines["furnace_a"].units[1].release_at_panel()
+    floor.wait(1000.0)
+    floor.write({23: 1, 2: 300})
+    floor.ask("mixer", b"\x04\x21\x021602000\x03", b"\x04\x21\x021100001\x03")
+    floor.ask("mixer", b"\x04\x21\x021200000\x03")
+    floor.wait(60.0)
+
+
+@pytest.fixture
+def looked(floor, tmp_path, monkeypatch) -> list[str]:
+    """At every request: what would be found now, had the process died?"""
+    times: list[str] = []
     keep = World.keep
 
     def look(world: World) -> None:
-        nonlocal looked
         keep(world)
         if world is floor.world:
-            looked += 1
-            if looked % 3 == 0:
-                found = floor.again(tmp_path / "copy")
-                world.advance()  # devices that advance early have not seen the arm act yet
-                assert_same(found.world, world)
-                found.memory.abandon()
+            times.append("looked")
+            found = floor.again(tmp_path / "copy")
+            world.advance()  # devices that advance early have not seen the arm act yet
+            assert_same(found.world, world)
+            found.memory.abandon()
 
     monkeypatch.setattr(World, "keep", look)
-    emptied(floor)
-    assert looked > 60
+    return times
+
+
+@pytest.mark.parametrize("life", [interrupted, emptied])
+def test_nothing_that_was_answered_is_forgotten(life, floor, looked) -> None:
+    life(floor)
+    assert len(looked) > 40
+
+
+async def test_no_command_of_the_other_furnace_is_forgotten(floor, looked) -> None:
+    for act in (
+        lambda f, _now: f.take_lock("alab"),
+        lambda f, now_s: f.move_cover("Opened", now_s),
+        lambda f, _now: f.abort(),
+        lambda f, _now: f.clear(),
+    ):
+        await floor.command("any", act)
+        floor.wait(40.0)
+    furnace = floor.lines["furnace_d"].furnace
+    furnace.hold_at_panel()
+    floor.wait(10.0)
+    furnace.release_at_panel()
+    floor.wait(10.0)
+    furnace.chamber.limiter_tripped = True
+    furnace.chamber.mark()
+    floor.wait(10.0)
+    furnace.chamber.reset_limiter()
+    floor.wait(1.0)
+    assert len(looked) > 10
 
 
 @pytest.mark.parametrize("act", [dosing, mixing, placing])
