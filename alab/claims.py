@@ -18,10 +18,20 @@ from sqlalchemy.orm import Session
 
 from alab.clock import Clock, Signal
 from alab.errors import AlabError
+from alab.life import TERMINAL
 from alab.store.store import Store
-from alab.store.tables import DeviceRow, FiringRow, LeaseRow, SlotRow, StockRow
+from alab.store.tables import (
+    DeviceRow,
+    FiringRow,
+    IntentRow,
+    LeaseRow,
+    SampleRow,
+    SlotRow,
+    StockRow,
+)
 
 PATIENCE_S = 1800.0
+UNSETTLED = ("pending", "running", "unknown")
 ACTIVE_FIRING = ("loading", "heating", "cooling", "unloading")
 
 
@@ -225,6 +235,7 @@ class Claims:
             free = self._free(session, request.claim.owner)
             lacking = free.lacks(request.claim)
             states = {row.name: row for row in session.scalars(select(DeviceRow))}
+            interrupted = _interrupted(session)
         holders = {
             device: f"{lease.claim.owner} ({lease.claim.stage})"
             for lease in self._leases.values()
@@ -236,6 +247,8 @@ class Claims:
                 words.append(f"{item}, held by {holders[item]}")
             elif item in states and states[item].state != "ready":
                 words.append(f"{item}, which is {states[item].state}: {states[item].note}")
+            elif item in interrupted:
+                words.append(f"{item}, in the middle of an act for {interrupted[item]}")
             else:
                 words.append(item)
         return words
@@ -247,7 +260,7 @@ class Claims:
         now = self._clock.now()
         with self._store.begin() as session:
             free = self._free(session, None)
-            bound = _bound_furnaces(session)
+            bound = _bound_devices(session)
             ready, amounts = _ready(session), _amounts(session)
             eligible = [
                 p
@@ -287,7 +300,7 @@ class Claims:
     def _free(self, session: Session, owner: str | None) -> Free:
         ready = _ready(session)
         if owner is not None:
-            bound = _bound_furnaces(session)
+            bound = _bound_devices(session)
             ready -= {device for device, holder in bound.items() if holder != owner}
         for lease in self._leases.values():
             ready -= lease.claim.devices
@@ -327,9 +340,48 @@ def _is_free(place: str | None) -> ColumnElement[bool]:
     return free if place is None else free & (SlotRow.place == place)
 
 
+def _bound_devices(session: Session) -> dict[str, str]:
+    """Who alone may have a device next; a furnace is its firing's until it is unloaded."""
+    return _interrupted(session) | _bound_furnaces(session)
+
+
 def _bound_furnaces(session: Session) -> dict[str, str]:
     """Furnaces with a firing under way belong to it from loading to unloading."""
     rows = session.execute(
         select(FiringRow.furnace, FiringRow.id).where(FiringRow.status.in_(ACTIVE_FIRING))
     )
     return {furnace: f"firing {number}" for furnace, number in rows}
+
+
+def _interrupted(session: Session) -> dict[str, str]:
+    """Devices in the middle of an act, or with a full gripper, and for whom.
+
+    After a crash nobody else may be granted them first; owners that have ended keep none.
+    """
+    under_way = select(IntentRow).where(IntentRow.status.in_(UNSETTLED))
+    owners = {
+        intent.device: intent.owner
+        for intent in session.scalars(under_way)
+        if _is_under_way(session, intent.owner)
+    }
+    grippers = select(SlotRow.slot).where(
+        SlotRow.sample.is_not(None), SlotRow.slot.in_(select(DeviceRow.name))
+    )
+    for arm in session.scalars(grippers):
+        latest = (
+            select(IntentRow.owner)
+            .where(IntentRow.device == arm, IntentRow.status == "done")
+            .order_by(IntentRow.settled_at.desc(), IntentRow.id.desc())
+            .limit(1)
+        )
+        if owner := session.scalar(latest):
+            owners[arm] = owner
+    return owners
+
+
+def _is_under_way(session: Session, owner: str) -> bool:
+    """Whether a sample, or a firing, has not ended."""
+    sample = session.get(SampleRow, owner)
+    if sample is not None:
+        return sample.status not in TERMINAL
+    return owner in _bound_furnaces(session).values()

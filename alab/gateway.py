@@ -109,6 +109,21 @@ class Gateway:
                 self._answers(name, identity)
         return offline
 
+    async def reconnect(self) -> None:
+        """Try the devices that fell silent again; those that answer are ready."""
+        for name in sorted(self._silent):
+            try:
+                identity = await self._devices[name].connect()
+            except DeviceError as error:
+                log.debug("%s is still silent: %s", name, error)
+            else:
+                self._answers(name, identity)
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Devices that did not answer when last asked."""
+        return frozenset(self._silent)
+
     async def close(self) -> None:
         """Release every line."""
         for device in self._devices.values():
@@ -364,6 +379,7 @@ class Gateway:
                 return None
             if answer == DONE:
                 return first
+            self._settle(intent, "failed", error="discarded by the operator")
             raise DeviceFault(intent.device, f"{intent.key}: discarded by the operator")
         if intent.status == "failed":
             raise DeviceFault(intent.device, f"{intent.key} failed before: {intent.error}")

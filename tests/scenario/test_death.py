@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from alab.life import Status
 from alab.models import FurnaceMode
 from alab.store.tables import AttemptRow, FiringRow, SampleRow
@@ -85,3 +87,32 @@ async def test_dying_while_a_heating_furnace_ends_its_program(rig: Rig) -> None:
     assert reading is not None
     assert reading.reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE)
     assert rig.rows(AttemptRow)[0].decision is not None
+
+
+MEANWHILE = {
+    "an arm that moves": lambda r: _running(r, f"{SAMPLE}/prepare/to mixer/pick"),
+    "a full gripper": lambda r: r.intent(f"{SAMPLE}/prepare/to mixer/pick") == "done",
+    "a furnace being loaded": lambda r: _running(r, f"firing 1/load {SAMPLE}/place"),
+}
+
+
+@pytest.mark.parametrize("words", MEANWHILE)
+async def test_who_was_interrupted_goes_on_before_the_urgent(rig: Rig, words: str) -> None:
+    """After the restart, a sample of high priority asks for the same devices first."""
+    await rig.campaign("c", {"ZnFe2O4": RECIPE})
+    await rig.until(lambda: MEANWHILE[words](rig))
+    others = {"MgFe2O4": recipe_of("MgFe2O4", {"MgO": 50.0}, temperature_c=260.0)}
+    await rig.campaign("b", others, priority=500)
+    await rig.until(lambda: rig.status("b-MgFe2O4-1") is not None)
+    await rig.reborn()
+    await rig.finish("c", "b")
+    _check_the_end_of_all(rig, count=2)
+
+
+def _check_the_end_of_all(rig: Rig, *, count: int) -> None:
+    assert [row.status for row in rig.rows(SampleRow)] == [Status.FINISHED] * count, (
+        rig.account()
+    )
+    rig.assert_nothing_leaks()
+    rig.assert_books_match_matter()
+    rig.assert_each_act_once()
