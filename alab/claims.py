@@ -221,6 +221,13 @@ class Claims:
                 request.cancelled = reason
                 request.signal.set()
 
+    def reprioritise(self, owner: str, priority: int) -> None:
+        """Move the waiting claims of an owner to another place in the queue."""
+        for request in self._pending:
+            if request.claim.owner == owner:
+                request.claim = replace(request.claim, priority=priority)
+        self.grant()
+
     def is_valid(self, lease: Lease, device: str) -> bool:
         """Whether a lease is in force and covers a device."""
         return lease.token in self._leases and device in lease.claim.devices

@@ -264,13 +264,14 @@ class Laboratory:
         return control
 
     def set_priority(self, sample: str, priority: int, *, by: str) -> None:
-        """Give a sample another place in the queue, from its next stage on."""
+        """Give a sample another place in the queue, in what it waits for now and later."""
         with self.store.begin() as session:
             row = _sample(session, sample)
             if Status(row.status) in TERMINAL:
                 raise BadInput(f"{sample} is {row.status}: its priority means nothing any more")
             row.priority = priority
             log_event(session, self.clock.now(), by, sample, f"priority {priority}")
+        self.claims.reprioritise(sample, priority)
 
     def stop_campaign(self, name: str, *, by: str) -> list[str]:
         """Cancel what is open of a campaign; returns the samples concerned."""
