@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,11 @@ class Rig:
 
     def log(self) -> list[tuple[str, str, str]]:
         return [(str(row.at), row.subject, row.text) for row in self.rows(EventRow)]
+
+    def log_at(self, text: str) -> datetime:
+        """When the one event of this text was logged."""
+        (row,) = self.rows(EventRow, text=text)
+        return row.at
 
     def account(self) -> str:
         """What an engineer wants to see when a scenario went wrong."""
