@@ -77,7 +77,8 @@ class Floor:
         for program in program_names:
             self.ask("arm", f"load {program}")
             assert self.ask("arm", "play") == b"Starting program\n", program
-            self.wait(70.0)
+            for _ in range(7):
+                self.wait(10.0)
             assert self.ask("arm", "running") == b"Program running: false\n", program
 
     def wait(self, duration_s: float) -> None:
@@ -317,8 +318,10 @@ def interrupted(floor: Floor) -> None:
     dosing(floor)
     floor.ask("doser", "QRA 61 4")
     floor.wait(10.0)
-    floor.ask("doser", "TI", "S", "TAC", "QRA 60 7 3")
+    floor.ask("doser", "S", "TI", "TAC", "QRA 60 7 3")
     floor.wait(5.0)
+    assert floor.ask("doser", "I3").startswith(b"QRA 60 7 A")
+    floor.ask("doser", "QRD 1 1 5 300.0")
     floor.ask("arm", f"load {pick('rack.4')}", "play")
     floor.wait(5.0)
     floor.ask("arm", "pause", "play", "stop", "play")
