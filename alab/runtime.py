@@ -31,7 +31,7 @@ EXAMPLE_LAB = files("alab").joinpath("data/lab.toml")
 DEFAULT_SEED = 7
 WATCH_PERIOD_S = 10.0
 SIMULATED_WATCH_PERIOD_S = 120.0
-REMEMBER_EVERY_S = 5.0
+KEEP_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,21 +161,25 @@ async def on_clock(clock: Clock, work: Any) -> Any:
 async def _at_work(laboratory: Laboratory) -> AsyncIterator[Runtime]:
     offline = await on_clock(laboratory.clock, laboratory.gateway.connect())
     runtime = Runtime(laboratory, offline)
-    keeper = asyncio.create_task(_keep_time(laboratory))
+    keeper = asyncio.create_task(_keep(laboratory))
     try:
         runtime.begin()
         yield runtime
     finally:
         keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
         await runtime.end()
         remember_time(laboratory.store, laboratory.clock)
         await laboratory.gateway.close()
 
 
-async def _keep_time(laboratory: Laboratory) -> None:
+async def _keep(laboratory: Laboratory) -> None:
+    """Remember the time, and try silent devices again; in wall time, as both concern us."""
     while True:
-        await asyncio.sleep(REMEMBER_EVERY_S)
+        await asyncio.sleep(KEEP_EVERY_S)
         remember_time(laboratory.store, laboratory.clock)
+        if laboratory.gateway.silent:
+            await on_clock(laboratory.clock, laboratory.gateway.reconnect())
 
 
 def _clock(store: Store, simulation: Simulation | None) -> Clock:
