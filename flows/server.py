@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from alab.errors import BadInput, ServiceUnreachable
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
+PARENT_LOOK_S = 0.5
 
 ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
@@ -130,8 +132,22 @@ class PrefectServer:
         self._process = None
 
 
+def end_with_parent() -> None:
+    """End this process soon after its parent has, however that ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        pause = threading.Event()
+        while os.getppid() == parent:
+            pause.wait(PARENT_LOOK_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="watch parent", daemon=True).start()
+
+
 def serve(port: int) -> None:
-    """Run the server in this process until it is told to end."""
+    """Run the server in this process until it is told to end, or its parent has ended."""
+    end_with_parent()
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.server.database.configurations import AioSqliteConfiguration
