@@ -307,7 +307,10 @@ def _assumptions(pattern: Pattern, present: list[Reference]) -> tuple[str, ...]:
 def _amounts(
     known: list[Reference], found: Found, target: str | None
 ) -> tuple[tuple[PhaseAmount, ...], list[int]]:
-    """Weight fractions with standard deviations, largest first, and their order."""
+    """Weight fractions with standard deviations, largest first, and their order.
+
+    A phase found alone keeps the systematic part: what lies below the detection limit.
+    """
     amounts, covariance = found.fit.amounts, found.fit.amounts_covariance
     total = float(amounts.sum())
     if total <= 0:
@@ -316,7 +319,6 @@ def _amounts(
     slope = (np.eye(len(amounts)) - fractions[:, None]) / total
     statistical = np.sqrt(np.maximum(np.diag(slope @ covariance @ slope.T), 0.0))
     systematic = SYSTEMATIC_FRACTION + SYSTEMATIC_SPREAD * fractions * (1 - fractions)
-    systematic = systematic if len(amounts) > 1 else np.zeros(1)
     order = [int(i) for i in np.argsort(-fractions, kind="stable") if fractions[i] > 0]
     phases = []
     for i in order:
