@@ -101,7 +101,7 @@ def propose(
     ):
         if value <= 0:
             raise ValueError(f"{name} is {value:g}; it must be above 0")
-    formula = check_target(target, shelf)
+    formula = reduced(check_target(target, shelf))
     atmosphere, gas_reason = choose_atmosphere(formula, limits)
     reactions = precursor_sets(formula, shelf, atmosphere)
     ranked = sorted(
@@ -229,7 +229,7 @@ def _recipe(
     reasons = [*_force_reasons(candidate, atmosphere), *map(_sentence, firing.reasons), gas]
     excess = _excess_sentence(reaction, firing.temperature_c)
     return Recipe(
-        target=reaction.product,
+        target=written(reaction.product),
         precursors=doses.amounts(reaction, firing.temperature_c),
         reaction=str(reaction),
         profile=profile(firing.temperature_c, limits),

@@ -303,3 +303,9 @@ def test_proposes_the_same_twice_and_at_most_count():
     first = propose("LiMnPO4", shelf=SHELF, limits=LIMITS, count=3)
     assert first == propose("LiMnPO4", shelf=SHELF, limits=LIMITS, count=3)
     assert len(first) == 3
+
+
+def test_a_target_with_two_spellings_forms_in_one_step():
+    recipe = propose("ZnFe2O4", shelf=SHELF, limits=LIMITS)[0]
+    assert "The target is the first phase expected to form." in recipe.reasons
+    assert not [risk for risk in recipe.risks if " 0 meV/atom" in risk]
