@@ -14,11 +14,12 @@ from sqlalchemy import select
 from alab.batching import Chamber, FiringWish, next_batch
 from alab.claims import ACTIVE_FIRING, Claim, Lease
 from alab.commands import OpenDoor, ShutDoor, StartFiring
-from alab.errors import AlabError, DeviceError, UnknownOutcome
+from alab.errors import AlabError, DeviceError, DeviceFault, UnknownOutcome
+from alab.interlocks import overheated
 from alab.lab import Capability
 from alab.laboratory import Laboratory
 from alab.life import Control, Event, Status
-from alab.models import Atmosphere, FurnaceMode, Profile, Recipe
+from alab.models import Atmosphere, FurnaceMode, FurnaceReading, Profile, Recipe
 from alab.store.codec import decode, encode
 from alab.store.records import log_event, raise_alarm
 from alab.store.tables import AttemptRow, DeviceRow, FiringRow, ReadingRow, SampleRow, SlotRow
@@ -285,7 +286,7 @@ async def _until_done(laboratory: Laboratory, row: FiringRow) -> None:
     due_s = profile.duration_s() * OVERDUE_FACTOR + 3600
     held = overdue = False
     while True:
-        reading = await laboratory.gateway.read_furnace(row.furnace)
+        reading = await _look(laboratory, row.furnace)
         if reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE):
             break
         if reading.mode is FurnaceMode.HOLDING and not held:
@@ -297,6 +298,18 @@ async def _until_done(laboratory: Laboratory, row: FiringRow) -> None:
             _alarm(laboratory, row.furnace, f"firing {row.id} takes longer than expected")
         await laboratory.clock.sleep(laboratory.watch_period_s)
     _check_soaked(laboratory, row, profile)
+
+
+async def _look(laboratory: Laboratory, furnace: str) -> FurnaceReading:
+    """Read a furnace that should be sound.
+
+    Raises:
+        DeviceFault: If it is out of bounds; the gateway has made it safe by then.
+    """
+    reading = await laboratory.gateway.read_furnace(furnace)
+    if reason := overheated(furnace, reading, laboratory.lab):
+        raise DeviceFault(furnace, f"{reason}; its program was reset")
+    return reading
 
 
 def _check_soaked(laboratory: Laboratory, row: FiringRow, profile: Profile) -> None:
@@ -324,9 +337,7 @@ async def _until_cool(laboratory: Laboratory, row: FiringRow) -> None:
     limit_c = laboratory.lab.devices[row.furnace].door_limit_c
     began = laboratory.clock.now()
     warned = False
-    while (
-        reading := await laboratory.gateway.read_furnace(row.furnace)
-    ).temperature_c > limit_c:
+    while (reading := await _look(laboratory, row.furnace)).temperature_c > limit_c:
         waited_s = (laboratory.clock.now() - began).total_seconds()
         if waited_s > LONGEST_COOLING_S and not warned:
             warned = True
