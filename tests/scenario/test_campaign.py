@@ -81,6 +81,22 @@ async def test_a_target_that_the_shelf_cannot_make_is_given_up_alone(rig: Rig) -
     rig.assert_nothing_leaks()
 
 
+async def test_samples_of_two_campaigns_share_a_firing(rig: Rig) -> None:
+    """A third, that wants another temperature, goes alone and waits for nobody."""
+    await rig.campaign("a", {"ZnFe2O4": recipe_of("ZnFe2O4", {"ZnO": 50.0})})
+    await rig.campaign("b", {"MgFe2O4": recipe_of("MgFe2O4", {"MgO": 50.0})})
+    other = recipe_of("Mn2O3", {"Mn2O3": 50.0}, temperature_c=300.0)
+    await rig.campaign("c", {"Mn2O3": other})
+    await rig.finish("a", "b", "c")
+    batches = sorted(sorted(row.slots) for row in rig.rows(FiringRow))
+    assert batches == [["a-ZnFe2O4-1", "b-MgFe2O4-1"], ["c-Mn2O3-1"]]
+    alone = next(row for row in rig.rows(FiringRow) if len(row.slots) == 1)
+    prepared = [at for at, name, text in rig.log() if (name, text) == ("c-Mn2O3-1", "prepared")]
+    assert prepared == [str(alone.created_at)]
+    rig.assert_nothing_leaks()
+    rig.assert_each_act_once()
+
+
 async def _prefect(server: PrefectServer) -> dict[str, Any]:
     async with httpx.AsyncClient(base_url=f"{server.url}/api") as client:
         flows = (await client.post("/flow_runs/filter", json={})).json()
