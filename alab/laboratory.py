@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alab.claims import ACTIVE_FIRING, Claims
-from alab.clock import Clock
+from alab.clock import Clock, Signal
 from alab.errors import BadInput
 from alab.gateway import Gateway
 from alab.lab import Capability, DeviceKind, LabDefinition
@@ -69,9 +69,23 @@ class Laboratory:
         self.claims = Claims(store, clock)
         self.gateway = Gateway(lab, devices, store, clock, self.claims)
         self.changed = clock.signal()
+        self._samples_changed: dict[str, Signal] = {}
         with store.begin() as session:
             _furnish(session, lab, clock.now(), self.named(Capability.ARM))
         self.claims.revoke_earlier_leases()
+
+    # ---- news ------------------------------------------------------------------
+
+    def sample_changed(self, sample: str) -> Signal:
+        """The signal of one sample: what happens to it, and what is wanted of it."""
+        if sample not in self._samples_changed:
+            self._samples_changed[sample] = self.clock.signal()
+        return self._samples_changed[sample]
+
+    def announce(self, sample: str) -> None:
+        """Wake whoever waits for news of a sample, or of anything."""
+        self.sample_changed(sample).set()
+        self.changed.set()
 
     # ---- what there is ---------------------------------------------------------
 
@@ -158,7 +172,7 @@ class Laboratory:
             session.flush()
             session.add(AttemptRow(sample=name, round=1, recipe=encode(recipe)))
             log_event(session, now, "laboratory", name, "queued")
-        self.changed.set()
+        self.announce(name)
         return name
 
     def happened(self, sample: str, event: Event, note: str = "", **fields: Any) -> Status:
@@ -175,13 +189,13 @@ class Laboratory:
         """
         with self.store.begin() as session:
             status = self.happened_in(session, sample, event, note, **fields)
-        self.changed.set()
+        self.announce(sample)
         return status
 
     def happened_in(
         self, session: Session, sample: str, event: Event, note: str = "", **fields: Any
     ) -> Status:
-        """The same inside a transaction of the caller, who sets ``changed`` after it."""
+        """The same inside a transaction of the caller, who announces it after."""
         row = _sample(session, sample)
         status = next_status(Status(row.status), event)
         row.status, row.status_at = status, self.clock.now()
@@ -203,7 +217,7 @@ class Laboratory:
             again = _sample(session, sample).round + 1
             session.add(AttemptRow(sample=sample, round=again, recipe=encode(recipe)))
             self.happened_in(session, sample, Event.REGRIND, round=again, recipe=encode(recipe))
-        self.changed.set()
+        self.announce(sample)
 
     def attempts(self, campaign: str, target: str) -> list[Attempt]:
         """What was tried for a target, in the order it was decided on."""
@@ -260,7 +274,7 @@ class Laboratory:
             log_event(session, self.clock.now(), by, sample, f"{wish} asked for")
         if control is not Control.RUN:
             self.claims.withdraw(sample, f"{wish} by {by}")
-        self.changed.set()
+        self.announce(sample)
         return control
 
     def set_priority(self, sample: str, priority: int, *, by: str) -> None:
@@ -340,7 +354,7 @@ class Laboratory:
                 return True
             if control is Control.CANCELLING:
                 return False
-            await self.changed.wait()
+            await self.sample_changed(sample).wait()
 
     def why(self, sample: str) -> list[str]:
         """What a sample waits for, in sentences."""

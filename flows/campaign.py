@@ -117,7 +117,7 @@ async def _next_stage(laboratory: Laboratory, sample: str, status: Status) -> No
         case Status.REGRINDING:
             await regrind(sample)
         case _:  # prepared, in a furnace, or of unknown fate: others act
-            await laboratory.changed.wait()
+            await laboratory.sample_changed(sample).wait()
 
 
 async def _clean_up(laboratory: Laboratory, sample: str) -> None:

@@ -52,7 +52,7 @@ async def characterise(sample: str) -> None:
         laboratory.happened_in(
             session, sample, Event.CHARACTERISED, _in_words(recipe.target, analysis.outcome)
         )
-    laboratory.changed.set()
+    laboratory.announce(sample)
     await _show(sample, analysis)
 
 

@@ -6,6 +6,7 @@ profile share a furnace.
 
 import asyncio
 from datetime import timedelta
+from functools import lru_cache
 
 from prefect import flow
 from prefect.artifacts import acreate_image_artifact
@@ -22,6 +23,7 @@ from alab.life import Control, Event, Status
 from alab.models import Atmosphere, FurnaceMode, FurnaceReading, Profile, Recipe
 from alab.store.codec import decode, encode
 from alab.store.records import log_event, raise_alarm
+from alab.store.store import Store
 from alab.store.tables import AttemptRow, DeviceRow, FiringRow, ReadingRow, SampleRow, SlotRow
 from flows.context import current_laboratory
 from flows.moves import move
@@ -114,8 +116,14 @@ def _plan(laboratory: Laboratory) -> int | None:
 
 def _wishes(laboratory: Laboratory) -> list[FiringWish]:
     with laboratory.store.begin() as session:
-        rows = session.scalars(
-            select(SampleRow)
+        rows = session.execute(
+            select(
+                SampleRow.name,
+                SampleRow.round,
+                SampleRow.status,
+                SampleRow.status_at,
+                SampleRow.priority,
+            )
             .where(
                 SampleRow.status.in_((Status.PREPARED, *COMING)),
                 SampleRow.control == Control.RUN,
@@ -124,17 +132,30 @@ def _wishes(laboratory: Laboratory) -> list[FiringWish]:
         ).all()
     wishes: list[FiringWish] = []
     for row in rows:
-        recipe = decode(Recipe, row.recipe)
+        profile, atmosphere = _wanted(laboratory.store, row.name, row.round)
         wishes.append(
             FiringWish(
                 sample=row.name,
-                profile=recipe.profile,
-                atmosphere=recipe.atmosphere,
+                profile=profile,
+                atmosphere=atmosphere,
                 priority=row.priority,
                 since=row.status_at if row.status == Status.PREPARED else None,
             )
         )
     return wishes
+
+
+@lru_cache(maxsize=4096)
+def _wanted(store: Store, sample: str, round_: int) -> tuple[Profile, Atmosphere]:
+    """Profile and atmosphere of a round; its recipe is fixed once it is written."""
+    with store.begin() as session:
+        written = session.scalars(
+            select(AttemptRow.recipe).where(
+                AttemptRow.sample == sample, AttemptRow.round == round_
+            )
+        ).one()
+    recipe = decode(Recipe, written)
+    return recipe.profile, recipe.atmosphere
 
 
 def _free_chambers(laboratory: Laboratory) -> list[Chamber]:

@@ -28,7 +28,7 @@ def stage(name: str) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """A Prefect task that may be run again: whatever it already did, the gateway skips.
 
     Errors that are ``retryable`` are tried again by Prefect; the waiting in between is
-    laboratory time (see :func:`patiently`).
+    laboratory time (see :func:`leased`).
     """
     return task(
         name=name,
