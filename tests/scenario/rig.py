@@ -13,7 +13,6 @@ from sqlalchemy import select
 from alab.clock import VirtualClock
 from alab.lab import LabDefinition
 from alab.laboratory import Laboratory
-from alab.life import TERMINAL, Status
 from alab.models import (
     Atmosphere,
     PrecursorAmount,
@@ -27,7 +26,6 @@ from alab.store.store import FILENAME, Store
 from alab.store.tables import (
     AlarmRow,
     AttemptRow,
-    CampaignRow,
     DeviceRow,
     DoseRow,
     EventRow,
@@ -105,7 +103,6 @@ class Rig:
         self._lab = lab
         self._folder = folder
         self._lives = 0
-        self._prepared: list[Callable[[Laboratory], None]] = []
         self.store = Store.in_directory(folder / "life-0")
         self.runtime: Runtime | None = None
 
@@ -232,9 +229,6 @@ class Rig:
         self.laboratory.answer(question.id, words, by="olga")
         return question.id
 
-    def unplug(self, device: str) -> None:
-        self.floor.unplug(device)
-
     def instrument(self, device: str) -> Any:
         return self.line(device).instrument
 
@@ -356,12 +350,6 @@ class Rig:
             tolerated_mg = max(0.01 * row.wanted_mg, 0.5)
             assert row.dosed_mg >= row.wanted_mg - tolerated_mg - 5.0
             assert row.dosed_mg < row.wanted_mg * 1.2 + 5.0, "dosed twice"
-
-    def ended(self, campaign: str) -> bool:
-        return self.rows(CampaignRow, name=campaign)[0].status in ("finished", "stopped")
-
-    def all_ended(self) -> bool:
-        return all(Status(row.status) in TERMINAL for row in self.rows(SampleRow))
 
     def attempt(self, sample: str, round_: int = 1) -> AttemptRow:
         (row,) = self.rows(AttemptRow, sample=sample, round=round_)
