@@ -274,6 +274,13 @@ async def _participate(turn: asyncio.Future[None], work: Coroutine[Any, Any, Any
     return await work
 
 
+async def on_clock(clock: Clock, work: Coroutine[Any, Any, Any]) -> Any:
+    """Await work that may wait for laboratory time, from outside its participants."""
+    if isinstance(clock, VirtualClock):
+        return await clock.run(work, name="request")
+    return await work
+
+
 def _wall_s() -> float:
     import time
 

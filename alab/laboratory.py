@@ -20,9 +20,10 @@ from alab.life import TERMINAL, Control, Event, Status, Wish, next_control, next
 from alab.models import Attempt, Decision, FiringLimits, Outcome, Recipe
 from alab.protocols import Device
 from alab.store.codec import decode, encode
-from alab.store.records import ask, log_event, read_setting, write_setting
+from alab.store.records import ask, log_event, raise_alarm, read_setting, write_setting
 from alab.store.store import Store
 from alab.store.tables import (
+    AlarmRow,
     AttemptRow,
     CampaignRow,
     DeviceRow,
@@ -310,6 +311,45 @@ class Laboratory:
             self.wish(sample, Wish.CANCEL, by=by)
         self.changed.set()
         return names
+
+    def refill(self, item: str, amount: float, *, by: str) -> float:
+        """Book what a person put on the shelf; returns what is there now.
+
+        Args:
+            item: A precursor's formula, or ``crucibles``.
+            amount: Milligrams of a powder, or pieces.
+            by: Who did it.
+
+        Raises:
+            BadInput: If the laboratory keeps no such item.
+        """
+        with self.store.begin() as session:
+            row = session.get(StockRow, item)
+            if row is None:
+                raise BadInput(f"there is no {item!r} in stock; see 'alab stock list'")
+            row.amount += amount
+            left = row.amount
+            log_event(session, self.clock.now(), by, item, f"refilled by {amount:g} {row.unit}")
+        self.claims.grant()
+        return left
+
+    def warn_of_shortage(self, sample: str, needed: Mapping[str, float]) -> None:
+        """Raise an alarm, once, for everything that a sample needs and stock lacks."""
+        with self.store.begin() as session:
+            standing = set(
+                session.scalars(
+                    select(AlarmRow.device).where(AlarmRow.acknowledged_at.is_(None))
+                )
+            )
+            for item, amount in needed.items():
+                row = session.get(StockRow, item)
+                left = row.amount if row else 0.0
+                if left < amount and item not in standing:
+                    text = (
+                        f"{sample} waits for {amount:g} and {left:g} are left; "
+                        f"refill it, then 'alab stock refill {item}'"
+                    )
+                    raise_alarm(session, self.clock.now(), item, text)
 
     def answer(self, number: int, answer: str, *, by: str) -> None:
         """Answer a question; signed and logged.

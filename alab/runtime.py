@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from sqlalchemy import select
 
-from alab.clock import Clock, RealClock, VirtualClock
+from alab.clock import Clock, RealClock, VirtualClock, on_clock
 from alab.errors import BadInput, StoreError
 from alab.lab import Capability, LabDefinition, load_lab
 from alab.laboratory import Laboratory, remember_time, remembered_time
@@ -148,13 +148,6 @@ async def running(
 def read_lab(lab_file: Path | None) -> LabDefinition:
     """Read a lab file, or the example laboratory where none is given."""
     return load_lab(lab_file or Path(str(EXAMPLE_LAB)), KINDS)
-
-
-async def on_clock(clock: Clock, work: Any) -> Any:
-    """Run ``work`` under a clock, from outside of its participants."""
-    if isinstance(clock, VirtualClock):
-        return await clock.run(work)
-    return await work
 
 
 @asynccontextmanager

@@ -36,14 +36,15 @@ async def prepare(sample: str) -> None:
     doser, mixer, arm = _station(laboratory)
     pan, cup = laboratory.lab.place_at(doser), laboratory.lab.place_at(mixer)
     fresh = Status(row.status) is Status.QUEUED
+    needed = {CRUCIBLES: 1, **{p.formula: p.mass_mg for p in recipe.precursors}}
+    if fresh:
+        laboratory.warn_of_shortage(sample, needed)
     claim = Claim(
         owner=sample,
         stage="prepare",
         devices=frozenset({doser, mixer, arm}),
         places={pan: 1, cup: 1, laboratory.lab.rack: 1} if fresh else {},
-        stock={CRUCIBLES: 1, **{p.formula: p.mass_mg for p in recipe.precursors}}
-        if fresh
-        else {},
+        stock=needed if fresh else {},
         priority=row.priority,
     )
     async with leased(laboratory, claim) as lease:

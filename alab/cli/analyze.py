@@ -52,7 +52,7 @@ def analyze(
     chosen = _elements(elements)
     done: list[dict[str, Any]] = []
     for file, analysis in _analysed(files, chosen, cif, target, bar=as_json):
-        row = {"file": str(file), **_summary(analysis)}
+        row = {"file": str(file), "target": target, **_summary(analysis)}
         done.append(row)
         if not as_json:
             _write(row)
@@ -130,7 +130,7 @@ def _write(row: dict[str, Any]) -> None:
     show_facts(
         {
             "Pattern": row["file"],
-            "Verdict": row["verdict"],
+            "Verdict": row["verdict"] if row["target"] else "",
             "R_wp %": f"{row['r_wp_percent']:.2f}",
             "Unexplained %": percent(row["unexplained_fraction"]),
             "Amorphous suspected": "yes" if row["amorphous_suspected"] else "",

@@ -134,7 +134,7 @@ stock_app = typer.Typer(no_args_is_help=True)
 
 @stock_app.callback()
 def _stock() -> None:
-    """Show powders and crucibles."""
+    """See and refill powders and crucibles."""
 
 
 @stock_app.command("list", epilog=example("alab stock list"))
@@ -149,6 +149,25 @@ def stock_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         [("Item", "item"), ("Left", lambda row: _left(row))],
         empty="No laboratory has run on this data directory yet; 'alab up' starts one.",
     )
+
+
+@stock_app.command("refill", epilog=example("alab stock refill BaCO3 --grams 50"))
+def stock_refill(
+    item: Annotated[str, typer.Argument(help="A precursor's formula, or 'crucibles'.")],
+    grams: Annotated[float | None, typer.Option(help="Powder put on the shelf.", min=0)] = None,
+    pieces: Annotated[int | None, typer.Option(help="Crucibles put in.", min=1)] = None,
+    data_dir: DataDir = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Book what you put on the shelf; samples that wait for it go on."""
+    if (grams is None) == (pieces is None):
+        raise BadInput("say how much: --grams for a powder, or --pieces for crucibles")
+    amount = grams * 1000 if grams is not None else pieces
+    with LabClient.on(data_directory(data_dir)) as client:
+        done = client.post(f"stock/{item}/refill", by=signed(by), amount=amount)
+    text = f"{item}: {done['left'] / 1000:.2f} g" if grams else f"{item}: {done['left']:.0f}"
+    show_result(done, text, as_json=as_json)
 
 
 def _left(row: object) -> str:

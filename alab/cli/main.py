@@ -138,7 +138,7 @@ app.add_typer(queue.app, name="queue", help="Steer the samples that are under wa
 app.add_typer(sample.app, name="sample", help="Look at samples.")
 app.command("why", epilog=example("alab why titanates-BaTiO3-1"))(sample.why)
 app.add_typer(device.app, name="device", help="Look at devices, lock them out, stop them.")
-app.add_typer(device.stock_app, name="stock", help="Show powders and crucibles.")
+app.add_typer(device.stock_app, name="stock", help="See and refill powders and crucibles.")
 app.add_typer(people.questions_app, name="questions", help="Answer what no sensor can tell.")
 app.add_typer(people.alarms_app, name="alarms", help="See and acknowledge alarms.")
 app.command(

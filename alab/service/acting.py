@@ -5,14 +5,14 @@ What only writes is called as it is; what waits for devices goes through :func:`
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete
 
-from alab.clock import Clock, VirtualClock
+from alab.clock import on_clock
 from alab.errors import BadInput
 from alab.laboratory import Laboratory
 from alab.life import Wish
@@ -95,11 +95,10 @@ class StopRequest(Signed):
     reason: str = Field("asked for", min_length=1, max_length=500)
 
 
-async def on_clock(clock: Clock, work: Coroutine[Any, Any, Any]) -> Any:
-    """Await work that may wait for laboratory time, from outside its participants."""
-    if isinstance(clock, VirtualClock):
-        return await clock.run(work, name="request")
-    return await work
+class RefillRequest(Signed):
+    """More of a consumable: milligrams of a powder, or pieces."""
+
+    amount: float = Field(gt=0, le=1e7)
 
 
 def acting_routes(laboratory: Laboratory, start_campaign: StartCampaign) -> APIRouter:
@@ -167,6 +166,12 @@ def _work_routes(laboratory: Laboratory, start_campaign: StartCampaign) -> APIRo
 
 def _floor_routes(laboratory: Laboratory) -> APIRouter:
     routes = APIRouter()
+
+    @routes.post("/stock/{item}/refill")
+    async def refill(item: str, request: RefillRequest) -> Table:
+        left = laboratory.refill(item, request.amount, by=request.by)
+        return {"item": item, "left": left}
+
     gateway = laboratory.gateway
 
     @routes.post("/devices/{name}/quarantine")

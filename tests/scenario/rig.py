@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from alab.clock import VirtualClock
+from alab.clock import VirtualClock, on_clock
 from alab.lab import LabDefinition
 from alab.laboratory import Laboratory
 from alab.models import (
@@ -20,7 +20,7 @@ from alab.models import (
     Recipe,
     Segment,
 )
-from alab.runtime import Runtime, on_clock
+from alab.runtime import Runtime
 from alab.store.codec import encode
 from alab.store.store import FILENAME, Store
 from alab.store.tables import (

@@ -17,11 +17,12 @@ import pytest
 
 from alab import programs
 from alab.claims import Claim, Lease
+from alab.clock import on_clock
 from alab.commands import Command, Dose, OpenDoor, RunProgram, ShutDoor, StartFiring
 from alab.errors import StoreError
 from alab.laboratory import Laboratory
 from alab.models import Atmosphere, FurnaceMode, Profile, Segment
-from alab.runtime import Simulation, on_clock, running
+from alab.runtime import Simulation, running
 from alab.simulated import FILENAME
 from alab.store.tables import IntentRow
 

@@ -26,6 +26,7 @@ from alab.models import (
 from alab.store.codec import encode
 from alab.store.records import ask
 from alab.store.tables import (
+    AlarmRow,
     AttemptRow,
     CampaignRow,
     EventRow,
@@ -378,3 +379,17 @@ async def test_laboratory_time_is_remembered(
 
 def test_fresh_store_remembers_no_time(empty_store: Any) -> None:
     assert remembered_time(empty_store) is None
+
+
+def test_a_shortage_alarms_once_and_a_refill_is_booked(small_laboratory):
+    item = next(iter(small_laboratory.shelf()))
+    left_mg = small_laboratory.shelf()[item]
+    for sample in ("S1", "S2"):
+        small_laboratory.warn_of_shortage(sample, {item: left_mg + 1.0})
+    with small_laboratory.store.begin() as session:
+        alarms = session.scalars(select(AlarmRow).where(AlarmRow.device == item)).all()
+    assert len(alarms) == 1
+    assert f"alab stock refill {item}" in alarms[0].text
+    assert small_laboratory.refill(item, 500.0, by="ada") == left_mg + 500.0
+    with pytest.raises(BadInput, match="no 'unobtainium' in stock"):
+        small_laboratory.refill("unobtainium", 1.0, by="ada")
