@@ -85,6 +85,7 @@ class Runtime:
             watch = laboratory.gateway.watch(furnace, laboratory.watch_period_s)
             self._duties.append(laboratory.clock.spawn(watch, name=f"watch {furnace}"))
         self._duties.append(laboratory.clock.spawn(dispatch(laboratory), name="dispatch"))
+        self._duties.append(asyncio.create_task(_keep(laboratory), name="keep"))
         with laboratory.store.begin() as session:
             unfinished = session.scalars(
                 select(CampaignRow.name).where(CampaignRow.status.in_(("running", "stopping")))
@@ -154,13 +155,10 @@ def read_lab(lab_file: Path | None) -> LabDefinition:
 async def _at_work(laboratory: Laboratory) -> AsyncIterator[Runtime]:
     offline = await on_clock(laboratory.clock, laboratory.gateway.connect())
     runtime = Runtime(laboratory, offline)
-    keeper = asyncio.create_task(_keep(laboratory))
     try:
         runtime.begin()
         yield runtime
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
         await runtime.end()
         remember_time(laboratory.store, laboratory.clock)
         await laboratory.gateway.close()

@@ -39,7 +39,7 @@ from flows.server import PrefectServer, free_port
 
 TARGETS = Path(__file__).parent.parent / "examples" / "targets58.csv"
 STAGES_A_SAMPLE = 7  # prepare, load, heat, recover, characterise, decide, retire
-REPLICATES = 5
+REPLICATES = 6
 
 
 def main() -> None:
