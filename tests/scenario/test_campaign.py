@@ -1,6 +1,7 @@
 """A campaign from its targets to its end, and what is left behind."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from tests.scenario.rig import Rig, recipe_of
 async def test_two_targets_are_made_and_everything_is_written_down(
     rig: Rig, prefect_server: PrefectServer
 ) -> None:
+    began_at = datetime.now(UTC)
     await rig.campaign("c", {"ZnFe2O4": None, "LiMn2O4": None}, max_attempts=4)
     await rig.finish("c")
 
@@ -44,7 +46,7 @@ async def test_two_targets_are_made_and_everything_is_written_down(
     for dose in rig.rows(DoseRow):
         assert dose.dosed_mg == pytest.approx(dose.wanted_mg, rel=0.05, abs=1.0)
 
-    seen = await _prefect(prefect_server)
+    seen = await _prefect(prefect_server, began_at)
     assert {"campaign c", samples[0].name, "firing 1"} <= set(seen["flows"])
     assert set(seen["flows"].values()) == {"COMPLETED"}
     assert {f"prepare {samples[0].name}", "load", "heat", "recover"} <= set(seen["tasks"])
@@ -97,10 +99,12 @@ async def test_samples_of_two_campaigns_share_a_firing(rig: Rig) -> None:
     rig.assert_each_act_once()
 
 
-async def _prefect(server: PrefectServer) -> dict[str, Any]:
+async def _prefect(server: PrefectServer, since: datetime) -> dict[str, Any]:
+    """What the server knows of runs that began after a moment of wall time."""
+    after = {"start_time": {"after_": since.isoformat()}}
     async with httpx.AsyncClient(base_url=f"{server.url}/api") as client:
-        flows = (await client.post("/flow_runs/filter", json={})).json()
-        tasks = (await client.post("/task_runs/filter", json={})).json()
+        flows = (await client.post("/flow_runs/filter", json={"flow_runs": after})).json()
+        tasks = (await client.post("/task_runs/filter", json={"task_runs": after})).json()
         artifacts = (await client.post("/artifacts/filter", json={})).json()
     return {
         "flows": {run["name"]: run["state"]["type"] for run in flows},
