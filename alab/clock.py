@@ -20,11 +20,15 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
+
+TAKE_DOWN_S = 1.0
+TAKE_DOWN_ROUNDS = 20
 
 
 class Signal(Protocol):
@@ -272,6 +276,24 @@ class _VirtualSignal:
 async def _participate(turn: asyncio.Future[None], work: Coroutine[Any, Any, Any]) -> Any:
     await turn
     return await work
+
+
+async def take_down(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until all have ended.
+
+    Once is not enough: a library between us and them may swallow a cancellation. Being
+    cancelled meanwhile changes nothing, as we are on our way out.
+    """
+    pending = {task for task in tasks if not task.done()}
+    for _ in range(TAKE_DOWN_ROUNDS):
+        if not pending:
+            return
+        for task in pending:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait(pending, timeout=TAKE_DOWN_S)
+        pending = {task for task in pending if not task.done()}
+    log.error("%d tasks could not be stopped: %s", len(pending), sorted(map(str, pending)))
 
 
 async def on_clock(clock: Clock, work: Coroutine[Any, Any, Any]) -> Any:

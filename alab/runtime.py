@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from sqlalchemy import select
 
-from alab.clock import Clock, RealClock, VirtualClock, on_clock
+from alab.clock import Clock, RealClock, VirtualClock, on_clock, take_down
 from alab.errors import BadInput, StoreError
 from alab.lab import Capability, LabDefinition, load_lab
 from alab.laboratory import Laboratory, remember_time, remembered_time
@@ -97,10 +97,7 @@ class Runtime:
         """Stop all flows where they are; the store knows how to go on."""
         # Prefect reports every flow that is stopped as crashed; here that is intended
         logging.getLogger("prefect").setLevel(logging.CRITICAL)
-        tasks = [*self._campaigns.values(), *self._duties]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await take_down([*self._campaigns.values(), *self._duties])
 
     def _run(self, name: str) -> None:
         from flows.campaign import run_campaign

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import select
 
 from alab.claims import Claim, Lease
+from alab.clock import take_down
 from alab.errors import AlabError, UnknownOutcome
 from alab.laboratory import Laboratory
 from alab.store.tables import QuestionRow
@@ -71,9 +72,7 @@ async def ending_with_us(tasks: Collection[asyncio.Task[Any]]) -> AsyncIterator[
     try:
         yield
     except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await take_down(tasks)
         raise
 
 

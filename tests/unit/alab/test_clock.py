@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from alab.clock import RealClock, VirtualClock
+from alab.clock import RealClock, VirtualClock, take_down
 
 REAL_LIMIT_S = 5.0
 """Wall time after which a test calls a clock hung."""
@@ -290,3 +290,26 @@ async def test_real_clock_keeps_the_same_promises() -> None:
         await clock.join()
     assert clock.monotonic_s() >= 10
     assert clock.now().tzinfo is not None
+
+
+async def test_a_task_that_swallows_a_cancellation_is_taken_down_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("alab.clock.TAKE_DOWN_S", 0.01)
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed > 2:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await take_down([task])
+    assert task.cancelled()
+    assert swallowed == 3
