@@ -153,18 +153,18 @@ def _picture(
             str(row["round"]),
             row["status_at"][11:16],
         )
-    floor = Table(title="Furnaces", title_justify="left")
-    for name in ("Furnace", "°C", "Setpoint"):
+    floor = Table(title="Devices at work", title_justify="left")
+    for name in ("Device", "In use by", "°C", "Setpoint"):
         floor.add_column(name)
     for row in devices:
         timed = laboratory.gateway.latest(row["name"])
         if timed is not None:
             setpoint_c = timed.reading.setpoint_c
-            floor.add_row(
-                row["name"],
-                f"{timed.reading.temperature_c:.0f}",
-                "" if setpoint_c is None else f"{setpoint_c:.0f}",
-            )
+            shown = "" if setpoint_c is None else f"{setpoint_c:.0f}"
+            measured = f"{timed.reading.temperature_c:.0f}"
+            floor.add_row(row["name"], escape(row["held_by"] or ""), measured, shown)
+        elif row["held_by"]:
+            floor.add_row(row["name"], escape(row["held_by"]), "", "")
     return Group(head, queue, floor)
 
 
