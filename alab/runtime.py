@@ -108,7 +108,11 @@ class Runtime:
 
 @asynccontextmanager
 async def running(
-    data_dir: Path, lab_file: Path | None = None, *, simulation: Simulation | None = None
+    data_dir: Path,
+    lab_file: Path | None = None,
+    *,
+    simulation: Simulation | None = None,
+    database_url: str = "",
 ) -> AsyncIterator[Runtime]:
     """Run the laboratory of a data directory; needs a Prefect server to be configured.
 
@@ -116,6 +120,7 @@ async def running(
         data_dir: Where its state lies; made if it is missing.
         lab_file: Its definition; the example laboratory if there is none.
         simulation: How to simulate; None connects to the real devices.
+        database_url: Lab database, where it is not the data directory's own.
 
     Raises:
         LabFileError: If the lab file is wrong.
@@ -124,7 +129,7 @@ async def running(
     """
     lab = read_lab(lab_file)
     with _alone_in(data_dir):
-        store = Store.in_directory(data_dir)
+        store = Store(database_url) if database_url else Store.in_directory(data_dir)
         try:
             _check_kind(store, data_dir, simulated=simulation is not None)
             clock = _clock(store, simulation)

@@ -22,6 +22,8 @@ class Settings(BaseSettings):
         host: Address the service and the Prefect server listen on.
         port: Port of the service and the lab page.
         prefect_port: Port of the Prefect server and its dashboard.
+        database_url: SQLAlchemy address of the lab database where it is not the SQLite
+            file of the data directory: ``postgresql+psycopg://user@host/alab``.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
@@ -31,6 +33,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8420, ge=0, le=65535)
     prefect_port: int = Field(4200, ge=0, le=65535)
+    database_url: str = ""
 
 
 def read_settings(data_dir: Path | None = None, **given: Any) -> Settings:

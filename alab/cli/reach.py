@@ -53,15 +53,19 @@ def opened(data_dir: Path, *, read_only: bool) -> "Iterator[Store]":
     Raises:
         StoreError: If there is none, or it cannot be used.
     """
+    from alab.settings import read_settings
     from alab.store.store import FILENAME, Store
 
     path = data_dir / FILENAME
-    if not path.is_file():
+    elsewhere = read_settings(data_dir).database_url
+    if not elsewhere and not path.is_file():
         raise StoreError(
             f"there is no laboratory in {data_dir}; make one with "
             f"'alab init --data-dir {data_dir}', or name another with --data-dir"
         )
-    if read_only:
+    if elsewhere:
+        store = Store(elsewhere)
+    elif read_only:
         store = Store(f"sqlite:///file:{quote(str(path.resolve()))}?mode=ro&uri=true")
     else:
         store = Store.in_directory(data_dir)

@@ -80,7 +80,12 @@ async def _serve(
     lab_file = settings.lab_file if settings.lab_file.exists() or simulation is None else None
     console = screen()
     console.print("Starting the laboratory …")
-    async with running(settings.data_dir, lab_file, simulation=simulation) as runtime:
+    async with running(
+        settings.data_dir,
+        lab_file,
+        simulation=simulation,
+        database_url=settings.database_url,
+    ) as runtime:
         await server.ready()
         app = make_app(
             runtime.laboratory, start_campaign=runtime.start_campaign, prefect_url=server.url
