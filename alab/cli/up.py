@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ import typer
 import uvicorn
 from rich.markup import escape
 
-from alab.cli.options import DataDir
-from alab.cli.output import screen
+from alab.cli.options import AsJson, DataDir
+from alab.cli.output import screen, write_json
 from alab.cli.reach import data_directory
 from alab.client import SERVICE_FILE
 from alab.errors import BadInput
@@ -52,6 +53,7 @@ def up(
     prefect_port: Annotated[
         int | None, typer.Option(help="Port of the Prefect server.", show_default="4200")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Start the laboratory: its service with the lab page, Prefect, and the flows.
 
@@ -68,17 +70,23 @@ def up(
     server = PrefectServer(settings.data_dir, settings.prefect_port)
     server.start()
     try:
-        asyncio.run(_serve(settings, simulation, server))
+        asyncio.run(_serve(settings, simulation, server, as_json=as_json))
     finally:
         server.stop()
-    screen().print("Stopped; everything is kept in " + escape(str(settings.data_dir)))
+    screen(errors=as_json).print(
+        "Stopped; everything is kept in " + escape(str(settings.data_dir))
+    )
 
 
 async def _serve(
-    settings: Settings, simulation: Simulation | None, server: PrefectServer
+    settings: Settings,
+    simulation: Simulation | None,
+    server: PrefectServer,
+    *,
+    as_json: bool,
 ) -> None:
     lab_file = settings.lab_file if settings.lab_file.exists() or simulation is None else None
-    console = screen()
+    console = screen(errors=as_json)
     console.print("Starting the laboratory …")
     async with running(
         settings.data_dir,
@@ -100,13 +108,17 @@ async def _serve(
             loop.add_signal_handler(number, lambda: setattr(service, "should_exit", True))
         url = f"http://{settings.host}:{settings.port}"
         with _announced(settings.data_dir, url, server.url):
-            _tell(runtime, url, server.url)
+            _tell(runtime, url, server.url, as_json=as_json)
             await service.serve()
         console.print("Stopping …")
 
 
-def _tell(runtime: Runtime, url: str, prefect_url: str) -> None:
-    console = screen()
+def _tell(runtime: Runtime, url: str, prefect_url: str, *, as_json: bool) -> None:
+    if as_json:
+        offline = dict(runtime.offline)
+        write_json({"url": url, "prefect_url": prefect_url, "offline": offline})
+        sys.stdout.flush()
+    console = screen(errors=as_json)
     for reason in runtime.offline.values():
         console.print(f"[yellow]offline:[/] {escape(reason)}")
     console.print(f"Lab page           [bold]{url}[/]")
