@@ -1,7 +1,7 @@
 """From a pattern and a list of elements to phases, amounts and a verdict."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,16 +13,25 @@ from alab.errors import BadInput
 from alab.models import Outcome, PhaseAmount, Verdict
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.crystal import read_crystal
-from analysis.diffraction.library import Reference, elements_of, references, same_formula
+from analysis.diffraction.library import (
+    Reference,
+    elements_of,
+    reference_of,
+    references,
+    same_formula,
+)
 from analysis.diffraction.pattern import CU_KALPHA1_ANG, Pattern
 from analysis.diffraction.profile import Instrument
 from analysis.diffraction.refine import (
+    SLOTS,
     Measured,
     background_of,
     baseline,
     prepare,
     profiles,
     r_wp_percent as weighted_residual,
+    refine,
+    start,
 )
 from analysis.diffraction.reflections import STRAINS, Lines, lines_of
 from analysis.diffraction.search import Found, search
@@ -208,6 +217,29 @@ def analyze(
     )
     found = search(measured, candidates, wanted)
     return _report(pattern, measured, known, found, target, wanted)
+
+
+def quantify(
+    pattern: Pattern, cifs: Sequence[Path], *, instrument: Instrument | None = None
+) -> Analysis:
+    """Amounts of phases that are known to be there.
+
+    Args:
+        pattern: What was measured.
+        cifs: The structure of each phase.
+        instrument: The diffractometer, as in :func:`analyze`.
+
+    Raises:
+        BadInput: If a CIF cannot be read, or none or too many are given.
+    """
+    if not 1 <= len(cifs) <= SLOTS:
+        raise BadInput(f"{len(cifs)} phases were given; 1 to {SLOTS} can be refined together")
+    known = [reference_of(cif) for cif in cifs]
+    measured = prepare(pattern, instrument or _instrument(pattern))
+    lines = [_lines(reference, measured, None) for reference in known]
+    fit = refine(measured, start(measured, lines), 30)
+    found = Found(fit=fit, members=tuple(range(len(known))), rivals=())
+    return _report(pattern, measured, known, found, None, ())
 
 
 def _instrument(pattern: Pattern) -> Instrument:

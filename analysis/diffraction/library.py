@@ -9,7 +9,7 @@ from pathlib import Path
 from pymatgen.core import Composition, Element
 
 from alab.errors import BadInput
-from analysis.diffraction.crystal import read_crystal
+from analysis.diffraction.crystal import Crystal, read_crystal
 
 STRUCTURES = Path(__file__).with_name("structures")
 
@@ -132,15 +132,26 @@ def _read_folder(files: tuple[tuple[Path, int], ...]) -> tuple[Reference, ...]:
         except BadInput as error:
             mistakes.append(str(error))
             continue
-        found.append(
-            Reference(
-                stem=crystal.stem,
-                formula=crystal.formula,
-                space_group=crystal.space_group,
-                number=crystal.number,
-                path=file,
-            )
-        )
+        found.append(_reference(crystal, file))
     if mistakes:
         raise BadInput("\n".join([*mistakes, "Correct these files or take them out"]))
     return tuple(found)
+
+
+def reference_of(file: Path) -> Reference:
+    """The structure in one CIF.
+
+    Raises:
+        BadInput: If it cannot be used.
+    """
+    return _reference(read_crystal(file), file)
+
+
+def _reference(crystal: Crystal, file: Path) -> Reference:
+    return Reference(
+        stem=crystal.stem,
+        formula=crystal.formula,
+        space_group=crystal.space_group,
+        number=crystal.number,
+        path=file,
+    )
