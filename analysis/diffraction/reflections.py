@@ -15,15 +15,17 @@ to 6 (triclinic) dimensions; they are found by averaging, so that any setting of
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
-from rietx.crystallography.dispersion import dispersion
+from rietx.crystallography.attenuation import total_cross_section
+from rietx.crystallography.dispersion import dispersion, photoabsorption_barn
 from rietx.crystallography.scattering import f0
 
+from alab.errors import BadInput
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.crystal import Crystal
 
@@ -32,9 +34,14 @@ STRAINS = 6
 TEXTURES = 3
 """Columns kept for preferred orientation (second order, cylindrical sample)."""
 
+EQUIVALENTS = 24
+"""Members of a family {hkl} kept for each line. Up to sign a family has 1, 2, 3, 4, 6, 8, 12
+or 24 of them, all of which divide 24."""
+
 _MAX_LINES = 360
 _BINS = 120
-_CACHE_VERSION = 3
+_CACHE_VERSION = 4
+_PER_LINE = ("hkl", "inverse_d2", "strain", "texture", "equivalents", "intensity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +58,15 @@ class Lines:
         strain: Change of 1/d² per unit of each strain mode, shape (n, STRAINS). A mode is
             normalised so that strain e changes d-spacings by about e.
         texture: Each harmonic of second order at each line, shape (n, TEXTURES).
+        equivalents: Symmetry equivalents of each line, a vector and its opposite counted once,
+            each as often as any other, shape (n, EQUIVALENTS, 3). Of merged lines, those of
+            the strongest.
         intensity: M·|F|² / (Z·M·V): its factor in a fit is proportional to the mass of the
             phase (Hill & Howard, J. Appl. Cryst. 20 (1987) 467), shape (n,).
         strain_modes: How many strain modes the symmetry allows.
+        reciprocal: Metric tensor G* of the unstrained reciprocal cell in Å⁻², shape (3, 3).
         density_g_per_cm3: X-ray density.
+        absorption_per_cm: Linear attenuation coefficient µ at the wavelength.
     """
 
     stem: str
@@ -62,9 +74,12 @@ class Lines:
     inverse_d2: Array
     strain: Array
     texture: Array
+    equivalents: NDArray[np.int16]
     intensity: Array
     strain_modes: int
+    reciprocal: Array
     density_g_per_cm3: float
+    absorption_per_cm: float
 
     def strained_cell(self, crystal: Crystal, strain: Array) -> Array:
         """Cell of the crystal under a strain: a, b, c in ångström, angles in degrees.
@@ -107,29 +122,20 @@ def lines_of(
     with np.load(path) as kept:
         return Lines(
             stem=crystal.stem,
-            hkl=kept["hkl"],
-            inverse_d2=kept["inverse_d2"],
-            strain=kept["strain"],
-            texture=kept["texture"],
-            intensity=kept["intensity"],
             strain_modes=int(kept["strain_modes"]),
             density_g_per_cm3=float(kept["density_g_per_cm3"]),
+            absorption_per_cm=float(kept["absorption_per_cm"]),
+            reciprocal=kept["reciprocal"],
+            **{name: kept[name] for name in _PER_LINE},
         )
 
 
 def _store(path: Path, lines: Lines) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    np.savez(
-        partial,
-        hkl=lines.hkl,
-        inverse_d2=lines.inverse_d2,
-        strain=lines.strain,
-        texture=lines.texture,
-        intensity=lines.intensity,
-        strain_modes=lines.strain_modes,
-        density_g_per_cm3=lines.density_g_per_cm3,
-    )
+    kept = {field.name: getattr(lines, field.name) for field in fields(lines)}
+    del kept["stem"]
+    np.savez(partial, **kept)
     partial.replace(path)
 
 
@@ -165,9 +171,12 @@ def _compute(crystal: Crystal, wavelength_ang: float, max_two_theta_deg: float) 
             inverse_d2=inverse_d2[order],
             strain=_padded(strain[order], STRAINS),
             texture=_padded(texture[order], TEXTURES),
+            equivalents=_equivalents(crystal, hkl[order]),
             intensity=summed[order] / (crystal.mass_g_per_mol * crystal.volume_ang3),
             strain_modes=len(strain_modes),
+            reciprocal=reciprocal,
             density_g_per_cm3=crystal.density_g_per_cm3,
+            absorption_per_cm=absorption_per_cm(crystal, wavelength_ang),
         )
     )
 
@@ -200,7 +209,7 @@ def squared_structure_factors(
     """
     s = np.sqrt(inverse_d2) / 2
     factor = {
-        element: f0(element, s) + complex(*dispersion(element, wavelength_ang))
+        element: f0(element, s) + complex(*_dispersion(element, wavelength_ang))
         for element in set(crystal.elements)
     }
     total = np.zeros(len(hkl), dtype=complex)
@@ -229,6 +238,58 @@ def _representatives(crystal: Crystal, hkl: Array) -> Array:
         better = keys > best
         best[better], chosen[better] = keys[better], images[better]
     return np.round(chosen).astype(int)
+
+
+def _equivalents(crystal: Crystal, hkl: Array) -> NDArray[np.int16]:
+    """Images of each hkl under the Laue class, up to sign, shape (n, EQUIVALENTS, 3)."""
+    rotations = np.round(crystal.rotations).astype(int).reshape(-1, 9)
+    firsts = rotations[np.arange(len(rotations)), np.argmax(rotations != 0, axis=1)]
+    rotations = np.unique(rotations * np.sign(firsts)[:, None], axis=0).reshape(-1, 3, 3)
+    images = np.einsum("hi,oij->hoj", hkl, rotations)
+    repeated = np.tile(images, (1, EQUIVALENTS // len(rotations), 1))
+    return np.round(repeated).astype(np.int16)
+
+
+def absorption_per_cm(crystal: Crystal, wavelength_ang: float) -> float:
+    """Linear attenuation coefficient µ = Σ_j occ_j σ_j / V, in cm⁻¹.
+
+    σ is the total cross section after McMaster et al., UCRL-50174 (1969). Where that table has
+    a gap or an absorption edge within its 2 % steps, the photoelectric part alone is taken,
+    σ = 2 r_e λ f″, with f″ after Cromer & Liberman; scattering, 6 % in NiO, is missing then.
+
+    Args:
+        crystal: The structure.
+        wavelength_ang: From 0.2 to 4 Å.
+
+    Raises:
+        BadInput: If neither table holds an element at this wavelength.
+    """
+    barns = {
+        element: _cross_section_barn(element, wavelength_ang)
+        for element in set(crystal.elements)
+    }
+    atoms = zip(crystal.elements, crystal.occupancies.tolist(), strict=True)
+    total = sum(occupancy * barns[element] for element, occupancy in atoms)
+    return total / crystal.volume_ang3  # 1 barn/Å³ is 1 cm⁻¹
+
+
+def _cross_section_barn(element: str, wavelength_ang: float) -> float:
+    try:
+        return total_cross_section(element, wavelength_ang)
+    except (KeyError, ValueError):
+        _, f_double_prime = _dispersion(element, wavelength_ang)
+        return photoabsorption_barn(f_double_prime, wavelength_ang)
+
+
+def _dispersion(element: str, wavelength_ang: float) -> tuple[float, float]:
+    """f′ and f″ in electrons."""
+    try:
+        return dispersion(element, wavelength_ang)
+    except (KeyError, ValueError) as error:
+        raise BadInput(
+            f"{element} at {wavelength_ang:g} Å: no f′ and f″ ({error.args[0]}); "
+            "leave structures with it out, or measure at another wavelength"
+        ) from error
 
 
 def _modes(crystal: Crystal) -> tuple[Array, Array]:
@@ -290,27 +351,17 @@ def _merge_weak(lines: Lines) -> Lines:
     strongest = np.array(
         [weak[group == g][np.argmax(weights[group == g])] for g in range(len(used))]
     )
-    merged = Lines(
-        stem=lines.stem,
+    merged = replace(
+        lines,
         hkl=np.concatenate([lines.hkl[strong], lines.hkl[strongest]]),
         inverse_d2=np.concatenate([lines.inverse_d2[strong], mean(lines.inverse_d2[weak])]),
         strain=np.concatenate([lines.strain[strong], mean(lines.strain[weak])]),
         texture=np.concatenate([lines.texture[strong], mean(lines.texture[weak])]),
+        equivalents=np.concatenate([lines.equivalents[strong], lines.equivalents[strongest]]),
         intensity=np.concatenate([lines.intensity[strong], total]),
-        strain_modes=lines.strain_modes,
-        density_g_per_cm3=lines.density_g_per_cm3,
     )
     return _take(merged, np.argsort(merged.inverse_d2, kind="stable"))
 
 
 def _take(lines: Lines, index: NDArray[np.intp]) -> Lines:
-    return Lines(
-        stem=lines.stem,
-        hkl=lines.hkl[index],
-        inverse_d2=lines.inverse_d2[index],
-        strain=lines.strain[index],
-        texture=lines.texture[index],
-        intensity=lines.intensity[index],
-        strain_modes=lines.strain_modes,
-        density_g_per_cm3=lines.density_g_per_cm3,
-    )
+    return replace(lines, **{name: getattr(lines, name)[index] for name in _PER_LINE})
