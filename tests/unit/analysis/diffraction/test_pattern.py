@@ -1,11 +1,24 @@
+import io
+import os
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from alab.errors import BadInput
-from analysis.diffraction.pattern import parse_pattern, read_pattern
+from analysis.diffraction.pattern import Pattern, parse_pattern, read_pattern
+
+FORMATS = (
+    Path(os.environ.get("ALAB_DATA", Path(__file__).parents[5] / "shared" / "data"))
+    / "xrd"
+    / "formats"
+)
+measured = pytest.mark.skipif(
+    not FORMATS.is_dir(), reason=f"measured patterns are not in {FORMATS}; set ALAB_DATA"
+)
 
 XRDML = """<?xml version="1.0" encoding="UTF-8"?>
 <xrdMeasurements xmlns="http://www.xrdml.com/XRDMeasurement/1.5" status="Completed">
@@ -39,6 +52,8 @@ def test_two_columns() -> None:
     assert pattern.two_theta_deg == pytest.approx(ANGLE)
     assert pattern.esd == pytest.approx(np.full(501, 10.0))
     assert not pattern.wavelength_stated
+    assert (pattern.wavelength_ang, pattern.wavelength2_ang) == (1.5405929, 1.5444274)
+    assert pattern.ratio == 0.5
     assert "plain.xy" in pattern.origin
 
 
@@ -85,3 +100,441 @@ def test_unsafe_patterns_are_refused_by_name(content: bytes, said: str) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="check the path"):
         read_pattern(tmp_path / "none.xy")
+
+
+# ---- columns of text ---------------------------------------------------------------
+
+SCAN = np.round(np.arange(20.0, 30.0, 0.02), 2)
+NOISY = np.random.default_rng(7).poisson(200 + 4000 * np.exp(-(((SCAN - 25) / 0.1) ** 2)))
+CALM = NOISY.astype(float)
+
+
+def rows(separator: str, *columns: np.ndarray, comma: bool = False) -> str:
+    lines = [
+        separator.join(f"{value:g}" for value in row) for row in zip(*columns, strict=True)
+    ]
+    text = "\n".join(lines)
+    return text.replace(".", ",") if comma else text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        rows(" ", SCAN, CALM).encode(),
+        rows("\t", SCAN, CALM).encode(),
+        rows(",", SCAN, CALM).encode(),
+        rows(", ", SCAN, CALM).encode(),
+        rows(";", SCAN, CALM, comma=True).encode(),
+        rows("\t", SCAN, CALM, comma=True).encode(),
+        rows(" ", SCAN, CALM, comma=True).encode(),
+        rows(" ", SCAN, CALM).replace("\n", "\r\n").encode("utf-16"),
+        b"\xef\xbb\xbf" + rows(",", SCAN, CALM).encode(),
+        ("2theta,intensity\n" + rows(",", SCAN, CALM)).encode(),
+        ("[Measurement]\nSample,x 3\nAngle,Intensity\n" + rows(",", SCAN, CALM)).encode(),
+        ("No;2\u03b8 / deg;cps\n" + rows(";", np.arange(500), SCAN, CALM)).encode("utf-8"),
+        ("counts\tTwoTheta\n" + rows("\t", CALM, SCAN)).encode(),
+        rows(" ", SCAN[::-1], CALM[::-1]).encode(),
+    ],
+)
+def test_every_export_of_columns_is_the_same_pattern(content: bytes) -> None:
+    pattern = parse_pattern(content, "export.csv")
+    assert pattern.two_theta_deg == pytest.approx(SCAN)
+    assert pattern.counts == pytest.approx(CALM)
+    assert pattern.esd == pytest.approx(np.sqrt(CALM))
+    assert pattern.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "1.540593\n" + rows(" ", SCAN, CALM, np.sqrt(CALM)),
+        "1.540593 0.5\n" + rows(" ", SCAN, CALM),
+        "# wavelength = 1.540593\n" + rows(" ", SCAN, CALM),
+        "K-Alpha1 wavelength,1.540593\nAngle,Intensity\n" + rows(",", SCAN, CALM),
+    ],
+)
+def test_a_wavelength_above_the_columns_is_no_point(content: str) -> None:
+    pattern = parse_pattern(content.encode(), "scan.xye")
+    assert pattern.wavelength_stated
+    assert pattern.wavelength_ang == pytest.approx(1.540593)
+    assert pattern.two_theta_deg == pytest.approx(SCAN)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (rows(",", SCAN, CALM + 0.5, comma=True), "cannot be told apart"),
+        ("Q (1/A),intensity\n" + rows(",", SCAN, CALM), "not 2θ"),
+        ("d_spacing;counts\n" + rows(";", SCAN, CALM), "not 2θ"),
+        ("Energy_keV counts\n" + rows(" ", SCAN, CALM), "not 2θ"),
+        ("omega counts\n" + rows(" ", SCAN, CALM), "not 2θ"),
+        ("# The X-axis unit is: d-Spacing\n" + rows(" ", SCAN, CALM), "d-spacing"),
+        ("' The X-axis unit is: Time-of-flight\n" + rows(" ", SCAN * 100, CALM), "flight"),
+        (rows(" ", SCAN / 5, CALM), "without a heading"),
+        (rows("\t", SCAN, CALM).replace("\t4", "\t4,"), "thousands"),
+    ],
+)
+def test_what_can_be_read_two_ways_is_refused(content: str, said: str) -> None:
+    with pytest.raises(BadInput, match=r"odd\.csv: ") as caught:
+        parse_pattern(content.encode(), "odd.csv")
+    assert said in str(caught.value)
+
+
+def test_lines_that_are_no_points_are_told() -> None:
+    lines = rows(" ", SCAN, CALM).splitlines()
+    lines[100:100] = ["detector restarted"]
+    assert "1 lines among" in parse_pattern("\n".join(lines).encode(), "a.xy").warnings[0]
+
+
+# ---- esds and detectors ------------------------------------------------------------
+
+
+def test_counts_per_second_get_esds_from_their_noise() -> None:
+    """Counts of 400 s as cps: σ = √(cps/400), not √cps."""
+    rate = np.random.default_rng(3).poisson(np.full(500, 80_000.0)) / 400 + 0.0001
+    pattern = parse_pattern(rows(" ", SCAN, rate).encode(), "cps.xy")
+    assert pattern.esd == pytest.approx(np.sqrt(rate / 400), rel=0.25)
+    assert "noise" in pattern.warnings[0]
+
+
+def test_counts_multiplied_by_a_factor_get_larger_esds() -> None:
+    counts = np.random.default_rng(3).poisson(np.full(500, 100.0)) * 25.0
+    pattern = parse_pattern(rows(" ", SCAN, counts).encode(), "scaled.xy")
+    assert pattern.esd == pytest.approx(25 * np.sqrt(counts / 25), rel=0.25)
+    assert "not as counted" in pattern.warnings[0]
+
+
+def test_a_third_column_that_is_a_background_is_no_esd() -> None:
+    pattern = parse_pattern(rows(" ", SCAN, CALM, CALM + 3).encode(), "three.xy")
+    assert pattern.esd == pytest.approx(np.sqrt(CALM))
+    assert "left aside" in pattern.warnings[0]
+
+
+def test_a_detector_at_its_ceiling_is_flagged() -> None:
+    clipped = np.minimum(CALM, 2500.0)
+    pattern = parse_pattern(rows(" ", SCAN, clipped).encode(), "clipped.xy")
+    assert re.search(r"ceiling of 2500 counts at 2[45]\.\d\d°", pattern.warnings[-1])
+    assert parse_pattern(rows(" ", SCAN, CALM).encode(), "whole.xy").warnings == ()
+
+
+def test_a_mean_wavelength_is_no_line() -> None:
+    text = "# wavelength: 1.5418\n" + rows(" ", SCAN, CALM)
+    pattern = parse_pattern(text.encode(), "mean.xy")
+    assert pattern.wavelength_ang == pytest.approx(1.5405929)
+    assert pattern.wavelength2_ang == pytest.approx(1.5444274)
+    assert "mean Cu Kα" in pattern.warnings[0]
+
+
+def test_a_synchrotron_has_one_line() -> None:
+    text = "# wavelength: 0.41245\n" + rows(" ", SCAN / 3, CALM)
+    pattern = parse_pattern(text.encode(), "synchrotron.xy")
+    assert (pattern.wavelength_ang, pattern.ratio) == (0.41245, 0.0)
+
+
+# ---- XRDML -------------------------------------------------------------------------
+
+
+def xrdml(*scans: str, attributes: str = "", optics: str = "") -> bytes:
+    beam = (
+        '<usedWavelength intended="K-Alpha"><kAlpha1 unit="Angstrom">1.540598</kAlpha1>'
+        '<kAlpha2 unit="Angstrom">1.544426</kAlpha2><kBeta unit="Angstrom">1.39225</kBeta>'
+        "<ratioKAlpha2KAlpha1>0.48</ratioKAlpha2KAlpha1></usedWavelength>"
+        '<incidentBeamPath><radius unit="mm">145</radius><xRayTube><anodeMaterial>Cu'
+        "</anodeMaterial></xRayTube></incidentBeamPath>"
+        f"<diffractedBeamPath>{optics}</diffractedBeamPath>"
+    )
+    return (
+        '<xrdMeasurements xmlns="http://www.xrdml.com/XRDMeasurement/2.1">'
+        f"<xrdMeasurement {attributes}>{beam}{''.join(scans)}</xrdMeasurement>"
+        "</xrdMeasurements>"
+    ).encode()
+
+
+def xrdml_scan(
+    start: float,
+    counts: np.ndarray,
+    *,
+    time_s: float | None = 1.0,
+    more: str = "",
+    axis="Gonio",
+) -> str:
+    end = start + 0.02 * (len(counts) - 1)
+    time = "" if time_s is None else f"<commonCountingTime>{time_s}</commonCountingTime>"
+    return (
+        f'<scan scanAxis="{axis}" status="Completed"><dataPoints>'
+        f'<positions axis="2Theta" unit="deg"><startPosition>{start}</startPosition>'
+        f"<endPosition>{end}</endPosition></positions>{time}{more}"
+        f'<counts unit="counts">{" ".join(f"{c:g}" for c in counts)}</counts>'
+        "</dataPoints></scan>"
+    )
+
+
+def test_xrdml_names_beam_filter_and_geometry() -> None:
+    optics = '<filter><material>Ni</material></filter><monochromator name="graphite"/>'
+    content = xrdml(xrdml_scan(20, CALM), attributes='sampleMode="Transmission"', optics=optics)
+    pattern = parse_pattern(content, "a.xrdml")
+    assert (pattern.wavelength2_ang, pattern.ratio) == (1.544426, 0.48)
+    assert pattern.wavelength_beta_ang == pytest.approx(1.39225)
+    assert (pattern.anode, pattern.beta_filter) == ("Cu", "Ni")
+    assert (pattern.geometry, pattern.monochromator) == ("transmission", "graphite")
+
+
+def test_ranges_are_joined_and_averaged_by_counting_time() -> None:
+    noise = np.random.default_rng(1)
+    first = noise.poisson(np.full(500, 100.0)).astype(float)  # 20 to 29.98°, 1 s
+    second = noise.poisson(np.full(500, 400.0)).astype(float)  # 28 to 37.98°, 4 s
+    pattern = parse_pattern(
+        xrdml(xrdml_scan(20, first), xrdml_scan(28, second, time_s=4.0)), "two.xrdml"
+    )
+    assert pattern.two_theta_deg == pytest.approx(20 + 0.02 * np.arange(900))
+    assert pattern.counts[:400] == pytest.approx(first[:400])
+    assert pattern.counts[400:500] == pytest.approx((first[400:] + second[:100]) / 5)
+    assert pattern.counts[500:] == pytest.approx(second[100:] / 4)
+    assert pattern.esd[500:] == pytest.approx(np.sqrt(second[100:]) / 4)
+    assert pattern.esd[400:500] == pytest.approx(np.sqrt(first[400:] + second[:100]) / 5)
+    assert pattern.counting_time_s == 1.0
+    assert "2 scans were joined." in pattern.warnings
+
+
+def test_overlap_on_other_points_keeps_the_longer_count() -> None:
+    level = np.full(500, 400.0)
+    content = xrdml(xrdml_scan(20, level / 4), xrdml_scan(28.01, level, time_s=4.0))
+    pattern = parse_pattern(content, "two.xrdml")
+    assert np.all(np.diff(pattern.two_theta_deg) > 0.005)
+    assert pattern.esd[-500:] == pytest.approx(np.full(500, 5.0))
+    assert pattern.counts == pytest.approx(np.full(len(pattern.counts), 100.0))
+
+
+@pytest.mark.parametrize(
+    ("scans", "said"),
+    [
+        ([xrdml_scan(20, CALM), xrdml_scan(20, CALM * 3)], "other slits"),
+        ([xrdml_scan(20, CALM), xrdml_scan(30, CALM, time_s=None)], "state a counting time"),
+        ([xrdml_scan(20, CALM, axis="Omega")], "rocking curve"),
+        ([xrdml_scan(20 + i, CALM) for i in range(70)], "a map or a series"),
+    ],
+)
+def test_scans_that_do_not_belong_together_are_refused(scans: list[str], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        parse_pattern(xrdml(*scans), "scans.xrdml")
+
+
+def test_a_mesh_is_refused_as_what_it_is() -> None:
+    content = xrdml(
+        xrdml_scan(20, CALM),
+        attributes='measurementType="Area measurement" measurementStepAxis="Omega"',
+    )
+    with pytest.raises(BadInput, match="a map of scans on Omega"):
+        parse_pattern(content, "mesh.xrdml")
+
+
+def test_scans_over_other_axes_are_left_out_and_told() -> None:
+    pattern = parse_pattern(
+        xrdml(xrdml_scan(20, CALM, axis="Omega"), xrdml_scan(20, CALM)), "two.xrdml"
+    )
+    assert pattern.counts == pytest.approx(CALM)
+    assert "1 of 2 scans are not over 2θ" in pattern.warnings[0]
+
+
+def test_an_attenuated_point_keeps_the_esd_of_what_was_counted() -> None:
+    factors = np.ones(500)
+    factors[250] = 100.0
+    counts = np.where(factors > 1, 36.0, CALM)
+    more = f"<beamAttenuationFactors>{' '.join(map(str, factors))}</beamAttenuationFactors>"
+    pattern = parse_pattern(xrdml(xrdml_scan(20, counts, more=more)), "foil.xrdml")
+    assert (pattern.counts[250], pattern.esd[250]) == (3600.0, 600.0)
+    assert pattern.esd[0] == pytest.approx(np.sqrt(CALM[0]))
+
+
+def test_points_counted_longer_are_not_stronger() -> None:
+    """Variable counting time: counts/t is the pattern."""
+    times = np.where(np.arange(500) < 250, 1.0, 4.0)
+    flat = np.random.default_rng(5).poisson(100 * times).astype(float)
+    more = f"<countingTimes unit='seconds'>{' '.join(map(str, times))}</countingTimes>"
+    pattern = parse_pattern(xrdml(xrdml_scan(20, flat, time_s=None, more=more)), "v.xrdml")
+    left, right = pattern.counts[:250].mean(), pattern.counts[250:].mean()
+    assert left == pytest.approx(right, rel=0.03)
+    assert pattern.esd[300] < 0.7 * pattern.esd[100]
+
+
+# ---- Rigaku ------------------------------------------------------------------------
+
+
+def ras(counts: np.ndarray, factors: np.ndarray, axis: str = "TwoThetaTheta") -> bytes:
+    head = {
+        "HW_XG_TARGET_NAME": "Cu",
+        "HW_XG_WAVE_LENGTH_ALPHA1": "1.540593",
+        "HW_XG_WAVE_LENGTH_ALPHA2": "1.544414",
+        "HW_XG_WAVE_LENGTH_BETA": "1.392246",
+        "MEAS_COND_AXIS_NAME_INTERNAL-1": "Filter",
+        "MEAS_COND_AXIS_POSITION-1": "Cu_K-beta",
+        "MEAS_SCAN_AXIS_X": axis,
+        "MEAS_SCAN_AXIS_X_INTERNAL": axis,
+    }
+    points = rows(" ", SCAN, counts, factors)
+    return (
+        "*RAS_DATA_START\n*RAS_HEADER_START\n"
+        + "".join(f'*{key} "{value}"\n' for key, value in head.items())
+        + f"*RAS_HEADER_END\n*RAS_INT_START\n{points}\n*RAS_INT_END\n*RAS_DATA_END\n"
+    ).encode()
+
+
+def rasx(counts: np.ndarray, factors: np.ndarray) -> bytes:
+    manifest = (
+        '<Root><Data0 Type="Profile"><ContentHashList Name="Profile0.txt"/>'
+        '<ContentHashList Name="MesurementConditions0.xml"/></Data0></Root>'
+    )
+    conditions = (
+        "<C><WavelengthKalpha1>1.540593</WavelengthKalpha1><WavelengthKbeta>1.392246"
+        "</WavelengthKbeta><ScanInformation><AxisName>TwoThetaTheta</AxisName>"
+        "</ScanInformation></C>"
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("root.xml", manifest)
+        archive.writestr("Data0/Profile0.txt", rows("\t", SCAN, counts, factors))
+        archive.writestr("Data0/MesurementConditions0.xml", conditions)
+    return out.getvalue()
+
+
+SWITCHED = np.where(np.abs(SCAN - 25) < 0.07, 20.0, 1.0)
+
+
+@pytest.mark.parametrize(("make", "name"), [(ras, "a.ras"), (rasx, "a.rasx")])
+def test_rigakus_attenuator_is_seen_where_it_switches(make, name: str) -> None:
+    peak = np.round(200 + 4000 * np.exp(-(((SCAN - 25) / 0.1) ** 2)), 2)
+    for stored in (np.round(peak / SWITCHED, 4), peak):  # attenuated, and corrected
+        pattern = parse_pattern(make(stored, SWITCHED), name)
+        assert pattern.counts == pytest.approx(peak, rel=1e-3)
+        assert pattern.geometry == "bragg_brentano"
+        assert pattern.wavelength_beta_ang == pytest.approx(1.392246)
+    # A constant factor changes nothing, whether 0, 1 or more.
+    assert parse_pattern(make(CALM, SCAN * 0), name).counts == pytest.approx(CALM)
+
+
+def test_an_attenuator_that_explains_no_step_is_refused() -> None:
+    factors = np.where(np.arange(500) % 100 < 50, 3.0, 1.0)
+    with pytest.raises(BadInput, match="does not say whether"):
+        parse_pattern(ras(CALM / np.sqrt(factors), factors), "a.ras")
+
+
+def test_ras_names_its_filter_and_refuses_a_rocking_curve() -> None:
+    assert parse_pattern(ras(CALM, SCAN * 0 + 1), "a.ras").beta_filter == "Cu_K-beta"
+    with pytest.raises(BadInput, match="rocking curve"):
+        parse_pattern(ras(CALM, SCAN * 0 + 1, axis="Omega"), "a.ras")
+
+
+# ---- anything at all ---------------------------------------------------------------
+
+WHOLE = [
+    (xrdml(xrdml_scan(20, CALM[:80])), "a.xrdml"),
+    (ras(CALM, SWITCHED), "a.ras"),
+    (rasx(CALM, SWITCHED), "a.rasx"),
+    (rows(";", SCAN, CALM, comma=True).encode(), "a.csv"),
+    (b"title\nBANK 1 500 50 CONST 2000 2 0 0 STD\n" + b"    1000" * 500, "a.gsas"),
+    (b"data_a\nloop_\n_pd_meas_2theta_scan\n_pd_meas_counts_total\n" + b"1 2\n" * 9, "a.cif"),
+    (b"RAW1.01" + bytes(range(256)) * 8, "a.raw"),
+    (b"RAW4.00" + bytes(range(256)) * 8, "a.raw"),
+    (b"_FILEVERSION=1\n_DRIVE='COUPLED'\n_STEPSIZE=0.02\n_START=20\n_COUNTS\n1 2 3\n", "a.uxd"),
+]
+ENDINGS = [
+    "xy",
+    "xrdml",
+    "ras",
+    "rasx",
+    "brml",
+    "raw",
+    "cif",
+    "gsas",
+    "uxd",
+    "chi",
+    "",
+    "\x00/..",
+]
+
+
+@given(content=st.binary(max_size=400), ending=st.sampled_from(ENDINGS))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_are_a_pattern_or_bad_input(content: bytes, ending: str) -> None:
+    _is_read_or_refused(content, f"any.{ending}")
+
+
+@given(
+    source=st.sampled_from(WHOLE),
+    cut=st.floats(0, 1),
+    at=st.floats(0, 1),
+    put=st.one_of(
+        st.binary(max_size=8),
+        st.sampled_from([b"-", b"1e99", b"nan", b"99999999999", b"<", b'"', b"\x00" * 40]),
+    ),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_damaged_files_are_a_pattern_or_bad_input(
+    source: tuple[bytes, str], cut: float, at: float, put: bytes
+) -> None:
+    content, name = source
+    content = content if cut < 0.5 else content[: round(2 * (cut - 0.5) * len(content))]
+    place = round(at * len(content))
+    _is_read_or_refused(content[:place] + put + content[place + len(put) :], name)
+
+
+def _is_read_or_refused(content: bytes, name: str) -> None:
+    try:
+        pattern = parse_pattern(content, name)
+    except BadInput:
+        return
+    assert np.all(np.diff(pattern.two_theta_deg) > 0)
+    assert np.all(np.isfinite(pattern.counts))
+    assert np.all(np.isfinite(pattern.esd) & (pattern.esd > 0))
+    assert len(pattern.counts) == len(pattern.esd) == len(pattern.two_theta_deg)
+
+
+# ---- measured files ----------------------------------------------------------------
+
+
+@measured
+def test_two_ranges_of_a_measured_raw_file() -> None:
+    """Kaolinite: 10 to 90° at 4 s and 80 to 150° at 12 s, of the same 12.2 counts/s at 85°."""
+    pattern = read_pattern(FORMATS / "keokuk_kaolinite.RAW")
+    assert pattern.two_theta_deg[[0, -1]] == pytest.approx([10, 150])
+    assert len(pattern.counts) == 7001
+    joint = (pattern.two_theta_deg > 80) & (pattern.two_theta_deg < 90)
+    assert pattern.counts[joint].mean() / 4 == pytest.approx(12.2, abs=0.1)
+
+
+@measured
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("aeris_powder.xrdml", {"beta_filter": "Ni", "radius_mm": 145.0, "ratio": 0.5}),
+        ("panalytical_attenuator.xrdml", {"ratio": 0.0, "radius_mm": 320.0}),
+        ("nist_srm660c_100a.cif", {"monochromator_two_theta_deg": 26.6, "radius_mm": 217.5}),
+        ("D5000_1.RAW", {"anode": "Co", "wavelength_ang": 1.78897}),
+        ("bruker_absorber.brml", {"wavelength2_ang": 1.54439, "radius_mm": 300.0}),
+        ("CPD-1A.xye", {"wavelength_ang": 1.540593, "wavelength_stated": True}),
+        ("HoB21.ras", {"geometry": "bragg_brentano", "warnings": ()}),
+    ],
+)
+def test_what_measured_files_say_of_the_beam(name: str, facts: dict[str, object]) -> None:
+    pattern = read_pattern(FORMATS / name)
+    assert {key: getattr(pattern, key) for key in facts} == facts
+
+
+@measured
+def test_measured_attenuated_points_are_as_the_raw_file_says() -> None:
+    """The substrate peak: 1877 counts behind a foil of 188."""
+    pattern = read_pattern(FORMATS / "panalytical_attenuator.xrdml")
+    top = int(np.argmax(pattern.counts))
+    assert pattern.counts[top] == pytest.approx(1877 * 188)
+    assert pattern.esd[top] == pytest.approx(np.sqrt(1877) * 188)
+    raw = read_pattern(FORMATS / "D5000_1.RAW")
+    assert raw.counts == pytest.approx(read_pattern(FORMATS / "D5000_1.xy").counts)
+
+
+def test_defaults_of_a_pattern_are_an_unstated_copper_tube() -> None:
+    pattern = Pattern(two_theta_deg=ANGLE, counts=COUNTS, esd=np.sqrt(COUNTS))
+    assert (pattern.geometry, pattern.warnings, pattern.wavelength_stated) == (
+        "unknown",
+        (),
+        False,
+    )
