@@ -153,6 +153,8 @@ class PhaseAmount:
         space_group: International symbol.
         weight_fraction: Share of the crystalline part, 0 to 1.
         weight_fraction_esd: One standard deviation of it.
+        interval90: Lower and upper end of its 90 % interval.
+        probability: That this phase is there at all, 0 to 1.
     """
 
     formula: str
@@ -160,6 +162,8 @@ class PhaseAmount:
     space_group: str
     weight_fraction: float
     weight_fraction_esd: float
+    interval90: tuple[float, float] = (0.0, 1.0)
+    probability: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from alab.life import Event, Status
 from alab.models import Outcome, Recipe
 from alab.store.codec import decode, encode, pack
 from alab.store.tables import AttemptRow, SlotRow
-from analysis.diffraction.analyze import Analysis, analyze
+from analysis.diffraction.analyze import analyze
 from analysis.diffraction.pattern import parse_pattern
+from analysis.diffraction.result import Analysis
 from flows.context import current_laboratory
 from flows.moves import keep_slot, kept_slot, let_go, move, occupy, pick, put
 from flows.pictures import curve

@@ -11,7 +11,7 @@ from alab.cli.output import FAILED, percent, say, screen, show_facts, show_rows,
 from alab.errors import AlabError, BadInput
 
 if TYPE_CHECKING:
-    from analysis.diffraction.analyze import Analysis
+    from analysis.diffraction.result import Analysis
 
 
 def analyze(

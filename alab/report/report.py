@@ -101,8 +101,8 @@ def _patterns(store: Store, contents: Contents) -> dict[int, Markup]:
 
 def _pattern(analysis: Any) -> Figure | None:
     """Draw a stored analysis; None if another version of alab wrote it."""
-    from analysis.diffraction.analyze import Analysis
     from analysis.diffraction.plot import figure
+    from analysis.diffraction.result import Analysis
 
     text = analysis if isinstance(analysis, str) else json.dumps(analysis)
     try:

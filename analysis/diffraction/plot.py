@@ -4,8 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from analysis.diffraction.analyze import Analysis
 from analysis.diffraction.arrays import Array
+from analysis.diffraction.result import Analysis
 
 MOST_POINTS = 3000
 """Points drawn for each curve, so that reports stay small."""

@@ -6,13 +6,13 @@ The weighted sum of squares
 
 is linear in the amounts c and the background b, which are solved for inside (variable
 projection, Golub & Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, with Kaufman's Jacobian);
-Levenberg-Marquardt moves the rest θ: displacement and width for all, cell strain, size,
-strain broadening, extra B and texture of each phase. Each of these has a prior, so that
-a phase of few counts keeps to what is usual. JAX draws the profiles, their derivatives and
-the normal matrix; the small algebra is NumPy's.
+Levenberg-Marquardt moves the rest θ: displacement, width, roughness and residual lines for
+all, cell strain, size, strain broadening, extra B and texture of each phase. Each of these
+has a prior, so that a phase of few counts keeps to what is usual. JAX draws the profiles,
+their derivatives and the normal matrix; the small algebra is NumPy's.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import jax
@@ -22,13 +22,16 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from analysis.diffraction.arrays import Array
-from analysis.diffraction.pattern import Pattern
+from analysis.diffraction.measured import BACKGROUND, Measured
 from analysis.diffraction.profile import (
-    EXTRA_B,
-    GLOBAL_PARAMETERS,
+    DISPLACEMENT,
+    LOG_MARCH,
     MICROSTRAIN,
+    NARROW,
     PHASE_PARAMETERS,
+    SHARED_PARAMETERS,
     SIZE,
+    WIDE,
     Batch,
     Grid,
     Instrument,
@@ -40,100 +43,22 @@ from analysis.diffraction.reflections import STRAINS, Lines
 
 SLOTS = 8
 """Most phases in one refinement."""
-POINTS = 3072
-"""Every pattern is binned and padded to this many points, so that one shape is compiled."""
-BACKGROUND = 14
-"""Columns of the background: Chebyshev polynomials, and one that rises as 1/2θ."""
+ITERATIONS = 40
+"""Most steps of a final refinement."""
 
-_COLUMNS = 1 + PHASE_PARAMETERS + GLOBAL_PARAMETERS
-_MODEL_ERROR = 0.05
-"""Share of the net counts by which profiles are taken to be wrong; tempers strong peaks."""
-_LOWEST_DEG, _WIDEST_DEG = 8.0, 100.0
+_COLUMNS = 1 + PHASE_PARAMETERS + SHARED_PARAMETERS
+_BROAD_DEG = 0.5
+"""Lorentzian width from which lines are drawn on the wide window."""
 
 # Prior mean, its standard deviation, and hard bounds of each parameter.
-_PHASE_MEAN = np.array([0.0] * STRAINS + [0.03, 0.03, 0.0] + [0.0] * 3)
-_PHASE_SIGMA = np.array([0.003] * STRAINS + [0.15, 0.2, 0.4] + [0.2] * 3)
-_PHASE_LOW = np.array([-0.01] * STRAINS + [0.0, 0.0, -0.6] + [-0.8] * 3)
-_PHASE_HIGH = np.array([0.01] * STRAINS + [2.0, 2.5, 2.5] + [0.8] * 3)
-_SHARED_MEAN = np.array([0.0, 0.03])
-_SHARED_SIGMA = np.array([0.1, 0.05])
-_SHARED_LOW = np.array([-0.5, 0.0])
-_SHARED_HIGH = np.array([0.5, 0.3])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """A pattern on an even axis of fixed length; padding has weight 0.
-
-    Attributes:
-        grid: First angle and step.
-        used: How many of the points are measured.
-        counts: Shape (POINTS,).
-        weights: 1 / (variance + model error²), shape (POINTS,).
-        variance: Of the counts, shape (POINTS,).
-        basis: Background columns, shape (POINTS, BACKGROUND).
-        instrument: What measured it.
-    """
-
-    grid: Grid
-    used: int
-    counts: Array
-    weights: Array
-    variance: Array
-    basis: Array
-    instrument: Instrument
-
-    @property
-    def two_theta_deg(self) -> Array:
-        """Angles of the measured points."""
-        return self.grid.start_deg + self.grid.step_deg * np.arange(self.used)
-
-
-def prepare(pattern: Pattern, instrument: Instrument) -> Measured:
-    """Bin a pattern to at most POINTS even points between 8° and 108°."""
-    angle, counts, variance = pattern.two_theta_deg, pattern.counts, pattern.esd**2
-    start = max(float(angle[0]), _LOWEST_DEG)
-    keep = (angle >= start) & (angle <= start + _WIDEST_DEG)
-    if np.sum(keep) >= 50:
-        angle, counts, variance = angle[keep], counts[keep], variance[keep]
-    step = (angle[-1] - angle[0]) / (len(angle) - 1)
-    even = angle[0] + step * np.arange(len(angle))
-    if np.max(np.abs(even - angle)) > 0.2 * step:
-        counts, variance = np.interp(even, angle, counts), np.interp(even, angle, variance)
-    factor = -(-len(even) // POINTS)
-    used = len(even) // factor
-    binned = counts[: used * factor].reshape(used, factor).sum(1)
-    binned_variance = variance[: used * factor].reshape(used, factor).sum(1)
-    net = np.maximum(binned - baseline(binned, round(1.5 / (step * factor))), 0.0)
-    spread = np.maximum(binned_variance, 1.0) + (_MODEL_ERROR * net) ** 2
-    grid = Grid(float(even[0] + step * (factor - 1) / 2), float(step * factor))
-    return Measured(
-        grid=grid,
-        used=used,
-        counts=np.pad(binned, (0, POINTS - used)),
-        weights=np.pad(1 / spread, (0, POINTS - used)),
-        variance=np.pad(np.maximum(binned_variance, 1.0), (0, POINTS - used)),
-        basis=_background_basis(grid, used),
-        instrument=instrument,
-    )
-
-
-def baseline(counts: Array, half_window: int) -> Array:
-    """Peak-stripped background (SNIP; Ryan et al., Nucl. Instrum. Meth. B34 (1988) 396)."""
-    values = np.log(np.log(np.sqrt(np.maximum(counts, 0) + 1) + 1) + 1)
-    for width in range(max(half_window, 1), 0, -1):
-        padded = np.pad(values, width, mode="edge")
-        mean = (padded[: -2 * width] + padded[2 * width :]) / 2
-        values = np.minimum(values, mean)
-    return (np.exp(np.exp(values) - 1) - 1) ** 2 - 1
-
-
-def _background_basis(grid: Grid, used: int) -> Array:
-    x = np.linspace(-1, 1, used)
-    columns = np.polynomial.chebyshev.chebvander(x, BACKGROUND - 2)
-    angle = grid.start_deg + grid.step_deg * np.arange(used)
-    rising = grid.start_deg / angle
-    return np.pad(np.column_stack([columns, rising]), ((0, POINTS - used), (0, 0)))
+_PHASE_MEAN = np.array([0.0] * STRAINS + [0.03, 0.03, 0.03, 0.0, 0.0])
+_PHASE_SIGMA = np.array([0.003] * STRAINS + [0.15, 0.2, 0.1, 0.4, 0.15])
+_PHASE_LOW = np.array([-0.01] * STRAINS + [0.0, 0.0, 0.0, -0.6, -1.2])
+_PHASE_HIGH = np.array([0.01] * STRAINS + [4.0, 2.5, 2.0, 2.5, 1.2])
+_SHARED_SIGMA = np.array([0.1, 0.05, 0.02, 0.1, 0.005, 0.002])
+_SHARED_LOW = np.array([-0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
+_SHARED_HIGH = np.array([0.5, 0.3, 0.12, 0.3, 0.1, 0.05])
+C_AXIS = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,17 +67,21 @@ class Fit:
 
     Attributes:
         lines: Lines of each phase.
+        axes: Texture axis of each phase in reciprocal indices, shape (3,) each.
         phases: Refined parameters of each phase, shape (SLOTS, PHASE_PARAMETERS).
-        shared: Displacement in mm and width in degrees, shape (GLOBAL_PARAMETERS,).
+        shared: Parameters of all phases together, shape (SHARED_PARAMETERS,).
         amounts: Relative masses, shape (number of phases,).
         background: Coefficients, shape (BACKGROUND,).
         chi2: Weighted sum of squares.
         penalty: Sum of squares of the priors.
         temperature: By how much misfit and its serial correlation inflate χ².
         normal: Inner products of all columns, which steps and covariances are made of.
+        drawn: Lines as they were handed to the profile.
+        instrument: What the priors of the shared parameters come from.
     """
 
     lines: tuple[Lines, ...]
+    axes: tuple[Array, ...]
     phases: Array
     shared: Array
     amounts: Array
@@ -161,6 +90,8 @@ class Fit:
     penalty: float
     temperature: float
     normal: Array = field(repr=False)
+    drawn: Batch = field(repr=False)
+    instrument: Instrument
 
     def cost(self, temperature: float) -> float:
         """Tempered objective: χ²/temperature + priors."""
@@ -181,8 +112,9 @@ class Fit:
 def start(measured: Measured, lines: list[Lines], displacement_mm: float = 0.0) -> Fit:
     """Phases with usual parameters, not yet refined."""
     phases = np.tile(_PHASE_MEAN, (SLOTS, 1))
-    shared = np.array([displacement_mm, _SHARED_MEAN[1]])
-    return _evaluate(measured, tuple(lines), phases, shared)
+    shared = shared_mean(measured.instrument)
+    shared[DISPLACEMENT] = displacement_mm
+    return _fit(measured, tuple(lines), (C_AXIS,) * len(lines), phases, shared)
 
 
 def with_phase(measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0) -> Fit:
@@ -197,15 +129,24 @@ def with_phase(measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0) 
                 fit.phases[:count, column],
                 weights=fit.amounts + 1e-12 * (1 + fit.amounts.sum()),
             )
-    return _evaluate(measured, (*fit.lines, lines), phases, fit.shared)
+    return _fit(measured, (*fit.lines, lines), (*fit.axes, C_AXIS), phases, fit.shared)
 
 
 def without_phase(measured: Measured, fit: Fit, index: int) -> Fit:
     """The same with one phase less."""
     phases = np.delete(fit.phases, index, axis=0)
     phases = np.vstack([phases, _PHASE_MEAN])
-    lines = tuple(line for i, line in enumerate(fit.lines) if i != index)
-    return _evaluate(measured, lines, phases, fit.shared)
+    kept = [i for i in range(len(fit.lines)) if i != index]
+    lines, axes = tuple(fit.lines[i] for i in kept), tuple(fit.axes[i] for i in kept)
+    return _fit(measured, lines, axes, phases, fit.shared)
+
+
+def with_axis(measured: Measured, fit: Fit, index: int, axis: Array, log_march: float) -> Fit:
+    """The same with another texture axis of one phase."""
+    axes = tuple(axis if i == index else kept for i, kept in enumerate(fit.axes))
+    phases = fit.phases.copy()
+    phases[index, LOG_MARCH] = log_march
+    return _fit(measured, fit.lines, axes, phases, fit.shared)
 
 
 def refine(measured: Measured, fit: Fit, iterations: int = 10, tolerance: float = 0.05) -> Fit:
@@ -219,10 +160,11 @@ def refine(measured: Measured, fit: Fit, iterations: int = 10, tolerance: float 
     """
     if not fit.lines:
         return fit
-    temperature, damping = fit.temperature, 1e-3
+    damping = 1e-3
     for _ in range(iterations):
+        temperature = fit.temperature
         phases, shared = _moved(fit, _step(fit, temperature, damping))
-        trial = _evaluate(measured, fit.lines, phases, shared)
+        trial = _evaluate(measured, fit, phases, shared)
         gained = fit.cost(temperature) - trial.cost(temperature)
         if gained <= 0:
             damping *= 10
@@ -235,7 +177,7 @@ def refine(measured: Measured, fit: Fit, iterations: int = 10, tolerance: float 
     return fit
 
 
-@partial(jax.jit, static_argnames=())
+@partial(jax.jit, static_argnames=("half_window",))
 def _normal_matrix(
     lines: Batch,
     phases: jax.Array,
@@ -245,26 +187,61 @@ def _normal_matrix(
     counts: jax.Array,
     weights: jax.Array,
     basis: jax.Array,
+    half_window: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Weighted inner products of all columns (SLOTS·_COLUMNS, background, counts), and φ."""
+    points = len(counts)
     drawn = draw_with_slopes(
-        lines, phases, shared, instrument, grid, slots=SLOTS, points=POINTS
+        lines,
+        phases,
+        shared,
+        instrument,
+        grid,
+        slots=SLOTS,
+        points=points,
+        half_window=half_window,
     )
     columns = jnp.concatenate(
-        [jnp.moveaxis(drawn, 1, 0).reshape(POINTS, -1), basis, counts[:, None]], axis=1
+        [jnp.moveaxis(drawn, 1, 0).reshape(points, -1), basis, counts[:, None]], axis=1
     )
     return columns.T @ (columns * weights[:, None]), drawn[..., 0]
 
 
-def _evaluate(
+def _half_window(phases: Array) -> int:
+    broadest = np.max(phases[:, SIZE : MICROSTRAIN + 1], initial=0.0)
+    return WIDE if broadest > _BROAD_DEG else NARROW
+
+
+def _fit(
     measured: Measured,
     lines: tuple[Lines, ...],
+    axes: tuple[Array, ...],
     phases: Array,
     shared: Array,
 ) -> Fit:
+    """A set of phases with the amounts and the background that suit it."""
+    ghosts = measured.instrument.monochromator_two_theta_deg == 0
+    empty = Fit(
+        lines=lines,
+        axes=axes,
+        phases=phases,
+        shared=shared,
+        amounts=np.zeros(len(lines)),
+        background=np.zeros(BACKGROUND),
+        chi2=0.0,
+        penalty=0.0,
+        temperature=1.0,
+        normal=np.zeros((0, 0)),
+        drawn=batch(lines, axes, ghosts=ghosts),
+        instrument=measured.instrument,
+    )
+    return _evaluate(measured, empty, phases, shared)
+
+
+def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit:
     """Solve amounts and background for given parameters."""
     normal, drawn = _normal_matrix(
-        batch(list(lines)),
+        fit.drawn,
         jnp.asarray(phases),
         jnp.asarray(shared),
         measured.instrument,
@@ -272,9 +249,10 @@ def _evaluate(
         jnp.asarray(measured.counts),
         jnp.asarray(measured.weights),
         jnp.asarray(measured.basis),
+        half_window=_half_window(phases[: len(fit.lines)]),
     )
     normal = np.asarray(normal)
-    count = len(lines)
+    count = len(fit.lines)
     linear = np.concatenate(
         [np.arange(count) * _COLUMNS, SLOTS * _COLUMNS + np.arange(BACKGROUND)]
     )
@@ -286,14 +264,14 @@ def _evaluate(
     chi2 = (
         normal[-1, -1] - 2 * solved @ right + solved @ normal[np.ix_(linear, linear)] @ solved
     )
-    return Fit(
-        lines=lines,
+    return replace(
+        fit,
         phases=phases,
         shared=shared,
         amounts=amounts,
         background=background,
         chi2=float(max(chi2, 1e-9)),
-        penalty=_penalty(phases[:count], shared),
+        penalty=_penalty(phases[:count], shared, fit.instrument),
         temperature=_temperature(residual[: measured.used]),
         normal=normal,
     )
@@ -330,20 +308,27 @@ def _temperature(residual: Array) -> float:
     return max(1.0, power) * (1 + rho) / (1 - rho)
 
 
-def _penalty(phases: Array, shared: Array) -> float:
+def shared_mean(instrument: Instrument) -> Array:
+    """What the shared parameters are expected to be, shape (SHARED_PARAMETERS,)."""
+    expected = (instrument.axial, 0.0, instrument.kbeta_ratio, instrument.wlalpha_ratio)
+    return np.array([0.0, 0.03, *expected])
+
+
+def _penalty(phases: Array, shared: Array, instrument: Instrument) -> float:
     by_phase = ((phases - _PHASE_MEAN) / _PHASE_SIGMA) ** 2
-    return float(by_phase.sum() + (((shared - _SHARED_MEAN) / _SHARED_SIGMA) ** 2).sum())
+    by_shared = ((shared - shared_mean(instrument)) / _SHARED_SIGMA) ** 2
+    return float(by_phase.sum() + by_shared.sum())
 
 
 def _slopes(fit: Fit) -> Array:
     """How the columns of the normal matrix combine into derivatives of the model."""
     count = len(fit.lines)
     size = SLOTS * _COLUMNS + BACKGROUND + 1
-    combine = np.zeros((count * PHASE_PARAMETERS + GLOBAL_PARAMETERS, size))
+    combine = np.zeros((count * PHASE_PARAMETERS + SHARED_PARAMETERS, size))
     for p in range(count):
         for k in range(PHASE_PARAMETERS):
             combine[p * PHASE_PARAMETERS + k, p * _COLUMNS + 1 + k] = fit.amounts[p]
-        for k in range(GLOBAL_PARAMETERS):
+        for k in range(SHARED_PARAMETERS):
             column = p * _COLUMNS + 1 + PHASE_PARAMETERS + k
             combine[count * PHASE_PARAMETERS + k, column] = fit.amounts[p]
     return combine
@@ -370,7 +355,7 @@ def _blocks(fit: Fit) -> tuple[Array, Array, Array, Array]:
 def _prior(fit: Fit) -> tuple[Array, Array]:
     count = len(fit.lines)
     values = np.concatenate([fit.phases[:count].ravel(), fit.shared])
-    mean = np.concatenate([np.tile(_PHASE_MEAN, count), _SHARED_MEAN])
+    mean = np.concatenate([np.tile(_PHASE_MEAN, count), shared_mean(fit.instrument)])
     precision = 1 / np.concatenate([np.tile(_PHASE_SIGMA, count), _SHARED_SIGMA]) ** 2
     return precision, precision * (values - mean)
 
@@ -410,16 +395,34 @@ def _covariance(fit: Fit) -> Array:
     return full
 
 
+def parameter_esds(fit: Fit) -> tuple[Array, Array]:
+    """Tempered standard deviations of what was refined.
+
+    Returns:
+        Those of each phase, shape (number of phases, PHASE_PARAMETERS), and those of the
+        shared parameters, shape (SHARED_PARAMETERS,). Where a pattern says nothing, that of
+        the prior.
+    """
+    count = len(fit.lines)
+    curvature, coupling, inner, _ = _blocks(fit)
+    projected = curvature - coupling @ np.linalg.solve(inner, coupling.T)
+    precision, _ = _prior(fit)
+    inverse = np.linalg.inv(projected / fit.temperature + np.diag(precision))
+    esds = np.sqrt(np.maximum(np.diag(inverse), 0.0))
+    return esds[:-SHARED_PARAMETERS].reshape(count, PHASE_PARAMETERS), esds[-SHARED_PARAMETERS:]
+
+
 def profiles(measured: Measured, fit: Fit) -> Array:
     """Counts that each phase contributes, shape (phases, used points)."""
     drawn = draw(
-        batch(list(fit.lines)),
+        fit.drawn,
         jnp.asarray(fit.phases),
         jnp.asarray(fit.shared),
         measured.instrument,
         measured.grid,
         slots=SLOTS,
-        points=POINTS,
+        points=len(measured.counts),
+        half_window=_half_window(fit.phases[: len(fit.lines)]),
     )
     return fit.amounts[:, None] * np.asarray(drawn)[: len(fit.lines), : measured.used]
 
@@ -437,22 +440,3 @@ def r_wp_percent(measured: Measured, calculated: Array) -> float:
         100
         * np.sqrt(np.sum(weights * (counts - calculated) ** 2) / np.sum(weights * counts**2))
     )
-
-
-__all__ = [
-    "BACKGROUND",
-    "EXTRA_B",
-    "POINTS",
-    "SLOTS",
-    "Fit",
-    "Measured",
-    "background_of",
-    "baseline",
-    "prepare",
-    "profiles",
-    "r_wp_percent",
-    "refine",
-    "start",
-    "with_phase",
-    "without_phase",
-]

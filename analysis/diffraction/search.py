@@ -14,15 +14,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from analysis.diffraction.arrays import Array
-from analysis.diffraction.profile import PHASE_PARAMETERS, SIZE, Batch, batch, draw
+from analysis.diffraction.measured import Measured
+from analysis.diffraction.profile import (
+    DISPLACEMENT,
+    EXTRA_B,
+    GAUSS,
+    PHASE_PARAMETERS,
+    SIZE,
+    Batch,
+    batch,
+    draw,
+)
 from analysis.diffraction.refine import (
-    POINTS,
+    C_AXIS,
     SLOTS,
     Fit,
-    Measured,
     background_of,
     profiles,
     refine,
+    shared_mean,
     start,
     with_phase,
     without_phase,
@@ -51,11 +61,13 @@ class Found:
         fit: Refined set of phases; empty if nothing is significant.
         members: Index of each phase of the fit among the candidates.
         rivals: (index in the fit, index of the candidate that explains nearly as much).
+        probabilities: That each phase of the fit is there, 0 to 1.
     """
 
     fit: Fit
     members: tuple[int, ...]
-    rivals: tuple[tuple[int, int], ...]
+    rivals: tuple[tuple[int, int], ...] = ()
+    probabilities: tuple[float, ...] = (1.0,) * SLOTS
 
 
 @dataclass(slots=True)
@@ -115,14 +127,14 @@ class _Beside:
 
 def _chunks(candidates: list[Lines]) -> list[_Chunk]:
     return [
-        _Chunk(first, len(part), batch(part))
+        _Chunk(first, len(part), batch(part, (C_AXIS,) * len(part)))
         for first in range(0, len(candidates), _CHUNK)
         if (part := candidates[first : first + _CHUNK])
     ]
 
 
 def _draw_all(measured: Measured, chunks: list[_Chunk], shared: Array, phase: Array) -> Array:
-    """Profiles of all candidates with the same parameters, shape (candidates, POINTS)."""
+    """Profiles of all candidates with the same parameters, shape (candidates, points)."""
     phases = jnp.asarray(np.tile(phase, (_CHUNK, 1)))
     drawn = [
         np.asarray(
@@ -133,7 +145,7 @@ def _draw_all(measured: Measured, chunks: list[_Chunk], shared: Array, phase: Ar
                 measured.instrument,
                 measured.grid,
                 slots=_CHUNK,
-                points=POINTS,
+                points=len(measured.counts),
             )
         )[: chunk.count]
         for chunk in chunks
@@ -151,7 +163,8 @@ def _seed(
     phase[SIZE : SIZE + 2] = 0.1
     best: tuple[float, float, Array] | None = None
     for displacement in _DISPLACEMENTS_MM:
-        shared = np.array([displacement, 0.1])
+        shared = shared_mean(measured.instrument)
+        shared[DISPLACEMENT], shared[GAUSS] = displacement, 0.1
         drawn = _draw_all(measured, chunks, shared, phase)
         explained, shares = _share_out(beside, drawn)
         if best is None or explained > best[0]:
@@ -187,7 +200,7 @@ def _gains(measured: Measured, chunks: list[_Chunk], fit: Fit) -> tuple[Array, A
     if fit.lines:
         weights = fit.amounts + 1e-12
         phase = np.average(fit.phases[: len(fit.lines)], axis=0, weights=weights)
-        phase[:SIZE], phase[SIZE + 2 :] = 0.0, 0.0
+        phase[:SIZE], phase[EXTRA_B:] = 0.0, 0.0
     else:
         phase[SIZE : SIZE + 2] = 0.05
     beside = _Beside(measured, fit)

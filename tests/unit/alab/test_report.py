@@ -41,7 +41,7 @@ from alab.store.tables import (
     SlotRow,
     TargetRow,
 )
-from analysis.diffraction.analyze import Analysis, Contribution
+from analysis.diffraction.result import Analysis, Contribution
 
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 

@@ -9,10 +9,11 @@ import pytest
 
 from alab.errors import BadInput
 from alab.models import Verdict
-from analysis.diffraction.analyze import Analysis, analyze
+from analysis.diffraction.analyze import analyze
 from analysis.diffraction.library import default_cifs
 from analysis.diffraction.pattern import Pattern
 from analysis.diffraction.plot import MOST_POINTS, figure
+from analysis.diffraction.result import Analysis
 
 xu = pytest.importorskip("xrayutilities")
 
