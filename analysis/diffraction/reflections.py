@@ -1,46 +1,47 @@
 """Reflections of a crystal: where they lie, how strong they are, how strain moves them.
 
-The intensity of a reflection is M·|F|², with
-
-    F(hkl) = Σ_j occ_j (f0_j(s) + f′_j + i f″_j) exp(−B_j s²) exp(2πi h·x_j),  s = sin θ / λ
-
-f0 after Waasmaier & Kirfel, Acta Cryst. A51 (1995) 416; f′ and f″ after Cromer & Liberman
-(1970, 1981), both as tabulated in rietx. The mean of |F|² over a Friedel pair is taken, since
-a powder shows both.
-
-A strained cell changes the reciprocal metric tensor G*. Only symmetric tensors that every
-rotation R of the space group leaves alone (Rᵀ G R = G) may be added, and those span 1 (cubic)
-to 6 (triclinic) dimensions; they are found by averaging, so that any setting of any cell works.
+The intensity of a reflection is M·|F|². A strained cell changes the reciprocal metric tensor
+G*. Only symmetric tensors that every rotation R of the space group leaves alone (R G Rᵀ = G)
+may be added, and those span 1 (cubic) to 6 (triclinic) dimensions; they are found by
+averaging, so that any setting of any cell works.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
-from rietx.crystallography.attenuation import total_cross_section
-from rietx.crystallography.dispersion import dispersion, photoabsorption_barn
-from rietx.crystallography.scattering import f0
 
-from alab.errors import BadInput
 from analysis.diffraction.arrays import Array
+from analysis.diffraction.cache import load_arrays, store_arrays
 from analysis.diffraction.crystal import Crystal
+from analysis.diffraction.families import (
+    Families,
+    coefficients,
+    equivalents,
+    families_of,
+    monomials,
+    reciprocal_metric,
+)
+from analysis.diffraction.structure_factors import (
+    Reflections,
+    absorption_per_cm,
+    squared_structure_factors,
+)
 
 STRAINS = 6
 """Columns kept for cell strain, whatever the symmetry; unused ones are zero."""
 TEXTURES = 3
 """Columns kept for preferred orientation (second order, cylindrical sample)."""
 
-EQUIVALENTS = 24
-"""Members of a family {hkl} kept for each line. Up to sign a family has 1, 2, 3, 4, 6, 8, 12
-or 24 of them, all of which divide 24."""
-
 _MAX_LINES = 360
 _BINS = 120
-_CACHE_VERSION = 4
+_CACHE_VERSION = 5
 _PER_LINE = ("hkl", "inverse_d2", "strain", "texture", "equivalents", "intensity")
 
 
@@ -88,7 +89,7 @@ class Lines:
             crystal: What these lines are of.
             strain: Amount of each mode, the first ``strain_modes`` of them used.
         """
-        reciprocal = _reciprocal_metric(crystal)
+        reciprocal = reciprocal_metric(crystal)
         modes, _ = _modes(crystal)
         changed = reciprocal + np.einsum("k,kij->ij", strain[: len(modes)], modes)
         metric = np.linalg.inv(changed)
@@ -104,39 +105,113 @@ def lines_of(
     max_two_theta_deg: float,
     cache_dir: Path | None = None,
 ) -> Lines:
-    """Lines of a crystal up to a scattering angle.
+    """Lines of a crystal up to a scattering angle: ``lines_of_many`` for one."""
+    return lines_of_many(
+        [crystal],
+        wavelength_ang=wavelength_ang,
+        max_two_theta_deg=max_two_theta_deg,
+        cache_dir=cache_dir,
+    )[0]
+
+
+def lines_of_many(
+    crystals: Sequence[Crystal],
+    *,
+    wavelength_ang: float,
+    max_two_theta_deg: float,
+    cache_dir: Path | None = None,
+) -> list[Lines]:
+    """Lines of crystals up to a scattering angle.
 
     Args:
-        crystal: The structure.
+        crystals: The structures.
         wavelength_ang: Wavelength, for the range and for f′, f″.
         max_two_theta_deg: Highest angle wanted.
-        cache_dir: Where to keep what was computed, by a hash of everything it depends on.
+        cache_dir: Where to keep what was computed, by a hash of everything it depends on;
+            ``cache.user_folder()`` is the usual place. Nothing is kept without it.
+
+    Raises:
+        BadInput: If an element has no scattering factors at this wavelength.
     """
     if cache_dir is None:
-        return _compute(crystal, wavelength_ang, max_two_theta_deg)
-    path = cache_dir / f"{_digest(crystal, wavelength_ang, max_two_theta_deg)}.npz"
-    if not path.exists():
-        lines = _compute(crystal, wavelength_ang, max_two_theta_deg)
-        _store(path, lines)
-        return lines
-    with np.load(path) as kept:
-        return Lines(
-            stem=crystal.stem,
-            strain_modes=int(kept["strain_modes"]),
-            density_g_per_cm3=float(kept["density_g_per_cm3"]),
-            absorption_per_cm=float(kept["absorption_per_cm"]),
-            reciprocal=kept["reciprocal"],
-            **{name: kept[name] for name in _PER_LINE},
+        return _compute(crystals, wavelength_ang, max_two_theta_deg)
+    keys = [_digest(crystal, wavelength_ang, max_two_theta_deg) for crystal in crystals]
+    kept = load_arrays(cache_dir, keys)
+    new = {key: crystal for key, crystal in zip(keys, crystals, strict=True) if key not in kept}
+    computed = dict(
+        zip(new, _compute(list(new.values()), wavelength_ang, max_two_theta_deg), strict=True)
+    )
+    store_arrays(cache_dir, {key: _as_arrays(lines) for key, lines in computed.items()})
+    return [
+        replace(computed[key], stem=crystal.stem)
+        if key in computed
+        else _from_arrays(crystal, kept[key])
+        for key, crystal in zip(keys, crystals, strict=True)
+    ]
+
+
+def stick_patterns(
+    crystals: Sequence[Crystal],
+    *,
+    wavelength_ang: float,
+    max_two_theta_deg: float,
+    min_two_theta_deg: float = 0.0,
+) -> list[tuple[Array, Array]]:
+    """Places and intensities of all lines, as a diffractometer without monochromator has them.
+
+    The intensity is M·|F|² (1 + cos² 2θ) / (sin² θ cos θ).
+
+    Args:
+        crystals: The structures.
+        wavelength_ang: Wavelength.
+        max_two_theta_deg: Highest angle wanted, below 180°.
+        min_two_theta_deg: Lowest angle wanted.
+
+    Returns:
+        For each crystal 2θ in degrees, rising, and the intensities.
+    """
+    families = [
+        families_of(
+            crystal,
+            wavelength_ang=wavelength_ang,
+            max_two_theta_deg=max_two_theta_deg,
+            min_two_theta_deg=min_two_theta_deg,
         )
+        for crystal in crystals
+    ]
+    squares = _squares(families, wavelength_ang)
+    found: list[tuple[Array, Array]] = []
+    for family, f2 in zip(families, squares, strict=True):
+        sin2 = family.inverse_d2 * (wavelength_ang / 2) ** 2
+        theta = np.arcsin(np.sqrt(sin2))
+        lorentz_polarisation = (1 + (1 - 2 * sin2) ** 2) / (sin2 * np.sqrt(1 - sin2))
+        found.append((np.degrees(2 * theta), family.multiplicity * f2 * lorentz_polarisation))
+    return found
 
 
-def _store(path: Path, lines: Lines) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    kept = {field.name: getattr(lines, field.name) for field in fields(lines)}
-    del kept["stem"]
-    np.savez(partial, **kept)
-    partial.replace(path)
+def _as_arrays(lines: Lines) -> dict[str, NDArray]:
+    """What is worth keeping: the equivalents are larger than all else, and soon made."""
+    return {
+        field.name: np.asarray(getattr(lines, field.name))
+        for field in fields(lines)
+        if field.name not in ("stem", "equivalents")
+    }
+
+
+def _from_arrays(crystal: Crystal, kept: Mapping[str, Array]) -> Lines:
+    return Lines(
+        stem=crystal.stem,
+        hkl=kept["hkl"],
+        inverse_d2=kept["inverse_d2"],
+        strain=kept["strain"],
+        texture=kept["texture"],
+        equivalents=equivalents(crystal, kept["hkl"]),
+        intensity=kept["intensity"],
+        strain_modes=int(kept["strain_modes"]),
+        reciprocal=kept["reciprocal"],
+        density_g_per_cm3=float(kept["density_g_per_cm3"]),
+        absorption_per_cm=float(kept["absorption_per_cm"]),
+    )
 
 
 def _digest(crystal: Crystal, wavelength_ang: float, max_two_theta_deg: float) -> str:
@@ -148,148 +223,48 @@ def _digest(crystal: Crystal, wavelength_ang: float, max_two_theta_deg: float) -
     return digest.hexdigest()[:32]
 
 
-def _compute(crystal: Crystal, wavelength_ang: float, max_two_theta_deg: float) -> Lines:
-    reciprocal = _reciprocal_metric(crystal)
-    limit = (2 * np.sin(np.radians(max_two_theta_deg / 2)) / wavelength_ang) ** 2
-    hkl = _indices(reciprocal, limit)
-    inverse_d2 = np.einsum("hi,ij,hj->h", hkl, reciprocal, hkl)
-    f2 = squared_structure_factors(crystal, hkl, inverse_d2, wavelength_ang)
+def _compute(
+    crystals: Sequence[Crystal], wavelength_ang: float, max_two_theta_deg: float
+) -> list[Lines]:
+    families = [
+        families_of(crystal, wavelength_ang=wavelength_ang, max_two_theta_deg=max_two_theta_deg)
+        for crystal in crystals
+    ]
+    squares = _squares(families, wavelength_ang)
+    return [
+        _lines(family, f2, wavelength_ang) for family, f2 in zip(families, squares, strict=True)
+    ]
 
-    named, first, groups = np.unique(
-        _representatives(crystal, hkl), axis=0, return_index=True, return_inverse=True
-    )
-    summed = np.bincount(groups.ravel(), weights=f2)  # M·|F|², Friedel pairs included
+
+def _squares(families: Sequence[Families], wavelength_ang: float) -> list[Array]:
+    wanted = [Reflections(one.crystal, one.hkl, one.inverse_d2) for one in families]
+    return squared_structure_factors(wanted, wavelength_ang)
+
+
+def _lines(family: Families, f2: Array, wavelength_ang: float) -> Lines:
+    crystal = family.crystal
     strain_modes, textures = _modes(crystal)
-    hkl, inverse_d2 = named.astype(float), inverse_d2[first]
-    strain = np.einsum("hi,kij,hj->hk", hkl, strain_modes, hkl)
-    texture = np.einsum("hi,kij,hj->hk", hkl, textures, hkl) / inverse_d2[:, None]
-    order = np.argsort(inverse_d2, kind="stable")
+    index = _kept(family.multiplicity * f2, family.inverse_d2)
+    hkl, inverse_d2 = family.hkl[index].astype(float), family.inverse_d2[index]
+    products = monomials(hkl)
+    content = crystal.mass_g_per_mol * crystal.volume_ang3
     return _merge_weak(
         Lines(
             stem=crystal.stem,
-            hkl=hkl[order],
-            inverse_d2=inverse_d2[order],
-            strain=_padded(strain[order], STRAINS),
-            texture=_padded(texture[order], TEXTURES),
-            equivalents=_equivalents(crystal, hkl[order]),
-            intensity=summed[order] / (crystal.mass_g_per_mol * crystal.volume_ang3),
+            hkl=hkl,
+            inverse_d2=inverse_d2,
+            strain=_padded(products @ coefficients(strain_modes).T, STRAINS),
+            texture=_padded(
+                products @ coefficients(textures).T / inverse_d2[:, None], TEXTURES
+            ),
+            equivalents=equivalents(crystal, hkl),
+            intensity=family.multiplicity[index] * f2[index] / content,
             strain_modes=len(strain_modes),
-            reciprocal=reciprocal,
+            reciprocal=reciprocal_metric(crystal),
             density_g_per_cm3=crystal.density_g_per_cm3,
             absorption_per_cm=absorption_per_cm(crystal, wavelength_ang),
         )
     )
-
-
-def _reciprocal_metric(crystal: Crystal) -> Array:
-    fractional = np.array(gemmi.UnitCell(*crystal.cell).frac.mat.tolist())
-    return fractional @ fractional.T
-
-
-def _indices(reciprocal: Array, limit: float) -> Array:
-    """All hkl except 000 with 1/d² up to ``limit``."""
-    direct = np.linalg.inv(reciprocal)
-    spans = np.floor(np.sqrt(np.diag(direct) * limit)).astype(int)
-    grids = np.meshgrid(*(np.arange(-span, span + 1) for span in spans), indexing="ij")
-    hkl = np.stack([grid.ravel() for grid in grids], axis=1).astype(float)
-    inverse_d2 = np.einsum("hi,ij,hj->h", hkl, reciprocal, hkl)
-    return hkl[(inverse_d2 > 1e-9) & (inverse_d2 <= limit)]
-
-
-def squared_structure_factors(
-    crystal: Crystal, hkl: Array, inverse_d2: Array, wavelength_ang: float
-) -> Array:
-    """|F|² in electrons squared, per unit cell, shape (n,).
-
-    Args:
-        crystal: The structure.
-        hkl: Indices, shape (n, 3).
-        inverse_d2: 1/d² of each, in Å⁻².
-        wavelength_ang: For f′ and f″.
-    """
-    s = np.sqrt(inverse_d2) / 2
-    factor = {
-        element: f0(element, s) + complex(*_dispersion(element, wavelength_ang))
-        for element in set(crystal.elements)
-    }
-    total = np.zeros(len(hkl), dtype=complex)
-    for element, position, occupancy, b_iso in zip(
-        crystal.elements,
-        crystal.positions,
-        crystal.occupancies,
-        crystal.b_iso_ang2,
-        strict=True,
-    ):
-        phase = np.exp(2j * np.pi * (hkl @ position))
-        total += occupancy * factor[element] * np.exp(-b_iso * s**2) * phase
-    return np.abs(total) ** 2
-
-
-def _representatives(crystal: Crystal, hkl: Array) -> Array:
-    """The largest of the equivalents of each hkl (Laue class), in dictionary order."""
-    rotations = np.unique(np.concatenate([crystal.rotations, -crystal.rotations]), axis=0)
-    offset = 1 + 2 * int(np.max(np.abs(hkl)))
-    scale = np.array([offset**2, offset, 1.0])
-    best = np.full(len(hkl), -np.inf)
-    chosen = np.empty_like(hkl)
-    for rotation in rotations:
-        images = hkl @ rotation
-        keys = images @ scale
-        better = keys > best
-        best[better], chosen[better] = keys[better], images[better]
-    return np.round(chosen).astype(int)
-
-
-def _equivalents(crystal: Crystal, hkl: Array) -> NDArray[np.int16]:
-    """Images of each hkl under the Laue class, up to sign, shape (n, EQUIVALENTS, 3)."""
-    rotations = np.round(crystal.rotations).astype(int).reshape(-1, 9)
-    firsts = rotations[np.arange(len(rotations)), np.argmax(rotations != 0, axis=1)]
-    rotations = np.unique(rotations * np.sign(firsts)[:, None], axis=0).reshape(-1, 3, 3)
-    images = np.einsum("hi,oij->hoj", hkl, rotations)
-    repeated = np.tile(images, (1, EQUIVALENTS // len(rotations), 1))
-    return np.round(repeated).astype(np.int16)
-
-
-def absorption_per_cm(crystal: Crystal, wavelength_ang: float) -> float:
-    """Linear attenuation coefficient µ = Σ_j occ_j σ_j / V, in cm⁻¹.
-
-    σ is the total cross section after McMaster et al., UCRL-50174 (1969). Where that table has
-    a gap or an absorption edge within its 2 % steps, the photoelectric part alone is taken,
-    σ = 2 r_e λ f″, with f″ after Cromer & Liberman; scattering, 6 % in NiO, is missing then.
-
-    Args:
-        crystal: The structure.
-        wavelength_ang: From 0.2 to 4 Å.
-
-    Raises:
-        BadInput: If neither table holds an element at this wavelength.
-    """
-    barns = {
-        element: _cross_section_barn(element, wavelength_ang)
-        for element in set(crystal.elements)
-    }
-    atoms = zip(crystal.elements, crystal.occupancies.tolist(), strict=True)
-    total = sum(occupancy * barns[element] for element, occupancy in atoms)
-    return total / crystal.volume_ang3  # 1 barn/Å³ is 1 cm⁻¹
-
-
-def _cross_section_barn(element: str, wavelength_ang: float) -> float:
-    try:
-        return total_cross_section(element, wavelength_ang)
-    except (KeyError, ValueError):
-        _, f_double_prime = _dispersion(element, wavelength_ang)
-        return photoabsorption_barn(f_double_prime, wavelength_ang)
-
-
-def _dispersion(element: str, wavelength_ang: float) -> tuple[float, float]:
-    """f′ and f″ in electrons."""
-    try:
-        return dispersion(element, wavelength_ang)
-    except (KeyError, ValueError) as error:
-        raise BadInput(
-            f"{element} at {wavelength_ang:g} Å: no f′ and f″ ({error.args[0]}); "
-            "leave structures with it out, or measure at another wavelength"
-        ) from error
 
 
 def _modes(crystal: Crystal) -> tuple[Array, Array]:
@@ -301,41 +276,53 @@ def _modes(crystal: Crystal) -> tuple[Array, Array]:
     """
     orthogonal = np.array(gemmi.UnitCell(*crystal.cell).orth.mat.tolist())
     inverse = np.linalg.inv(orthogonal)
-    # Rotations acting on Cartesian vectors; a symmetric tensor T is allowed if R T Rᵀ = T.
-    cartesian = np.array([orthogonal @ rotation @ inverse for rotation in crystal.rotations])
-    basis = []
-    for i in range(3):
-        for j in range(i, 3):
-            seed = np.zeros((3, 3))
-            seed[i, j] = seed[j, i] = 1.0
-            basis.append(np.einsum("oij,jk,olk->il", cartesian, seed, cartesian).ravel())
-    allowed = np.array(basis) / len(cartesian)
-    _, sizes, directions = np.linalg.svd(allowed)
-    tensors = directions[: int(np.sum(sizes > 1e-6 * sizes[0]))].reshape(-1, 3, 3)
-    identity = np.eye(3) / np.sqrt(3)
-    coefficients = np.einsum("kij,ij->k", tensors, identity)
-    traceless = tensors - coefficients[:, None, None] * identity
-    _, weights, rows = np.linalg.svd(traceless.reshape(len(tensors), 9), full_matrices=False)
-    shear = rows[weights > 1e-6].reshape(-1, 3, 3)
-    strain = np.concatenate([[np.eye(3)], shear]) * -2.0
     # h Cartesian = B h with B = (orthogonal⁻¹)ᵀ, so hᵀ (Bᵀ T B) h = |h|² · t(direction).
-    pull = np.einsum("ai,kij,bj->kab", inverse, strain, inverse)
-    texture = np.einsum("ai,kij,bj->kab", inverse, shear * 1.5, inverse)
-    return pull, texture[:TEXTURES]
+    invariant = _invariant(np.ascontiguousarray(crystal.rotations, dtype=float).tobytes())
+    tensors = orthogonal @ invariant @ orthogonal.T
+    tensors /= np.linalg.norm(tensors, axis=(1, 2), keepdims=True)
+    trace = np.trace(tensors, axis1=1, axis2=2)
+    traceless = tensors - trace[:, None, None] * np.eye(3) / 3
+    _, _, rows = np.linalg.svd(traceless.reshape(-1, 9), full_matrices=False)
+    shear = rows[: len(tensors) - 1].reshape(-1, 3, 3)
+    strain = np.concatenate([[np.eye(3)], shear]) * -2.0
+    pull = inverse @ strain @ inverse.T
+    texture = inverse @ (shear[:TEXTURES] * 1.5) @ inverse.T
+    return pull, texture
+
+
+@lru_cache(maxsize=512)
+def _invariant(rotations: bytes) -> Array:
+    """A basis of the symmetric tensors T with R T Rᵀ = T for all R, shape (k, 3, 3)."""
+    group = np.frombuffer(rotations).reshape(-1, 3, 3)
+    basis = np.zeros((6, 3, 3))
+    places = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
+    for seed, (i, j) in zip(basis, places, strict=True):
+        seed[i, j] = seed[j, i] = 1.0
+    means = np.einsum("oij,sjk,olk->sil", group, basis, group) / len(group)
+    _, sizes, directions = np.linalg.svd(means.reshape(6, 9))
+    return directions[: int(np.sum(sizes > 1e-6 * sizes[0]))].reshape(-1, 3, 3)
 
 
 def _padded(columns: Array, width: int) -> Array:
     return np.pad(columns, ((0, 0), (0, width - columns.shape[1])))
 
 
+def _strength(intensity: Array, inverse_d2: Array) -> Array:
+    return intensity / np.maximum(inverse_d2, 1e-6)  # about Lorentz-weighted
+
+
+def _kept(intensity: Array, inverse_d2: Array) -> NDArray[np.intp]:
+    """Which lines have any intensity."""
+    strength = _strength(intensity, inverse_d2)
+    return np.flatnonzero(strength > 1e-6 * np.max(strength, initial=0.0))
+
+
 def _merge_weak(lines: Lines) -> Lines:
-    """Drop lines of no intensity, and merge the weakest where there are too many."""
-    strength = lines.intensity / np.maximum(lines.inverse_d2, 1e-6)  # about Lorentz-weighted
-    keep = strength > 1e-6 * np.max(strength)
-    chosen = np.flatnonzero(keep)
-    if len(chosen) <= _MAX_LINES:
-        return _take(lines, chosen)
-    ranked = chosen[np.argsort(-strength[chosen], kind="stable")]
+    """Merge the weakest lines where there are too many."""
+    strength = _strength(lines.intensity, lines.inverse_d2)
+    if len(strength) <= _MAX_LINES:
+        return lines
+    ranked = np.argsort(-strength, kind="stable")
     strong, weak = np.sort(ranked[: _MAX_LINES - _BINS]), np.sort(ranked[_MAX_LINES - _BINS :])
     edges = np.linspace(0.0, np.sqrt(lines.inverse_d2[-1]) + 1e-9, _BINS + 1)
     bins = np.digitize(np.sqrt(lines.inverse_d2[weak]), edges) - 1

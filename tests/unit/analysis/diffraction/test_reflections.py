@@ -1,20 +1,28 @@
 import pickle
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pymatgen.analysis.diffraction.xrd import XRDCalculator
 from pymatgen.io.cif import CifParser
+from rietx.crystallography.dispersion import dispersion
+from rietx.crystallography.scattering import f0
 
 from alab.errors import BadInput
 from analysis.diffraction.crystal import Crystal, read_crystal
-from analysis.diffraction.library import STRUCTURES, default_cifs
+from analysis.diffraction.families import families_of, reciprocal_metric
+from analysis.diffraction.library import STRUCTURES, default_cifs, embedded
 from analysis.diffraction.reflections import (
     STRAINS,
-    absorption_per_cm,
     lines_of,
+    lines_of_many,
+    stick_patterns,
+)
+from analysis.diffraction.structure_factors import (
+    Reflections,
+    absorption_per_cm,
     squared_structure_factors,
 )
 
@@ -103,7 +111,8 @@ def test_intensities_are_those_of_pymatgen(
 ) -> None:
     """pymatgen has no dispersion, so it is switched off here, and its own B are ours."""
     monkeypatch.setattr(
-        "analysis.diffraction.reflections.dispersion", lambda _element, _wavelength: (0.0, 0.0)
+        "analysis.diffraction.structure_factors.dispersion_of",
+        lambda _element, _wavelength: (0.0, 0.0),
     )
     path = default_cifs()[formula]
     crystal = read_crystal(path)
@@ -131,7 +140,7 @@ def test_structure_factors_of_rock_salt_by_hand_and_by_xrayutilities() -> None:
     )
     hkl = np.array([[1.0, 1, 1], [2, 0, 0], [2, 2, 0], [3, 1, 1], [1, 0, 0]])
     inverse_d2 = (hkl**2).sum(1) / 5.6402**2
-    ours = squared_structure_factors(salt, hkl, inverse_d2, CU_KALPHA1_ANG)
+    ours = squared_structure_factors([Reflections(salt, hkl, inverse_d2)], CU_KALPHA1_ANG)[0]
     energy_ev = 12398.42 / CU_KALPHA1_ANG
     for row, index in enumerate(hkl[:4]):
         q = 2 * np.pi * np.sqrt(inverse_d2[row])
@@ -147,7 +156,8 @@ def test_dispersion_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
     crystal = read_crystal(default_cifs()["Fe2O3"])
     with_it = lines_of(crystal, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=60)
     monkeypatch.setattr(
-        "analysis.diffraction.reflections.dispersion", lambda _element, _wavelength: (0.0, 0.0)
+        "analysis.diffraction.structure_factors.dispersion_of",
+        lambda _element, _wavelength: (0.0, 0.0),
     )
     without = lines_of(crystal, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=60)
     ratio = with_it.intensity.sum() / without.intensity.sum()
@@ -166,7 +176,7 @@ def test_multiplicities() -> None:
         }
     )
     lines = lines_of(point, wavelength_ang=1.0, max_two_theta_deg=60)
-    f2 = squared_structure_factors(point, lines.hkl, lines.inverse_d2, 1.0)
+    f2 = squared_structure_factors([Reflections(point, lines.hkl, lines.inverse_d2)], 1.0)[0]
     many = lines.intensity * point.mass_g_per_mol * point.volume_ang3 / f2
     expected = {(1, 0, 0): 6, (1, 1, 0): 12, (1, 1, 1): 8, (2, 1, 0): 24, (3, 2, 1): 48}
     for hkl, multiplicity in expected.items():
@@ -289,6 +299,115 @@ def test_lines_survive_pickling() -> None:
     assert again.absorption_per_cm == lines.absorption_per_cm
 
 
+def direct_sum(crystal: Crystal, hkl: np.ndarray, inverse_d2: np.ndarray) -> np.ndarray:
+    """Mean of |F|² over h and −h, atom by atom."""
+    s = np.sqrt(inverse_d2) / 2
+    squares = []
+    for sign in (1, -1):
+        total = np.zeros(len(hkl), dtype=complex)
+        for element, place, occupancy, b_iso in zip(
+            crystal.elements,
+            crystal.positions,
+            crystal.occupancies,
+            crystal.b_iso_ang2,
+            strict=True,
+        ):
+            factor = f0(element, s) + complex(*dispersion(element, CU_KALPHA1_ANG))
+            phase = np.exp(2j * np.pi * sign * (hkl @ place))
+            total += occupancy * factor * np.exp(-b_iso * s**2) * phase
+        squares.append(np.abs(total) ** 2)
+    return np.mean(squares, axis=0)
+
+
+@pytest.mark.parametrize(
+    "stem", ["ZnO_186", "Y3Al5O12_230", "NaZr2(PO4)3_167", "(NH4)2HPO4_14", "LiFeO2_225"]
+)
+def test_structure_factors_are_the_direct_sum(stem: str) -> None:
+    """ZnO has no centre; garnet and struvite-like salts fill several tiles and sizes."""
+    crystal = read_crystal(STRUCTURES / f"{stem}.cif")
+    families = families_of(crystal, wavelength_ang=CU_KALPHA1_ANG, max_two_theta_deg=120)
+    ours = squared_structure_factors(
+        [Reflections(crystal, families.hkl, families.inverse_d2)], CU_KALPHA1_ANG
+    )[0]
+    theirs = direct_sum(crystal, families.hkl.astype(float), families.inverse_d2)
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6 * theirs.max())
+
+
+@pytest.mark.parametrize(
+    "stem", ["MgO_225", "Mn2O3_206", "ZnO_186", "Zn2SiO4_148", "WO3_14", "CaSiO3_2"]
+)
+def test_families_hold_every_reflection_once(stem: str) -> None:
+    crystal = read_crystal(STRUCTURES / f"{stem}.cif")
+    families = families_of(
+        crystal, wavelength_ang=1.0, max_two_theta_deg=60, min_two_theta_deg=25
+    )
+    axes = [np.arange(-n, n + 1) for n in (13, 13, 13)]
+    hkl = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    inverse_d2 = np.einsum("hi,ij,hj->h", hkl, reciprocal_metric(crystal), hkl)
+    low, high = (4 * np.sin(np.radians(half)) ** 2 for half in (12.5, 30))
+    inside = hkl[(inverse_d2 >= low) & (inverse_d2 <= high)]
+    largest = {
+        max(map(tuple, (sign * index @ crystal.rotations).round().astype(int).tolist()))
+        for index in inside
+        for sign in (1, -1)
+    }
+    every = {max(image, tuple(-x for x in image)) for image in largest}
+    assert families.multiplicity.sum() == len(inside)
+    assert set(map(tuple, families.hkl.tolist())) <= every
+    assert len(set(map(tuple, families.hkl.tolist()))) == len(families.hkl)
+
+
+def test_many_at_once_are_what_each_is_alone() -> None:
+    crystals = [read_crystal(reference.path) for reference in embedded()[:40]]
+    together = lines_of_many(crystals, wavelength_ang=1.54, max_two_theta_deg=60)
+    for crystal, lines in zip(crystals, together, strict=True):
+        alone = lines_of(crystal, wavelength_ang=1.54, max_two_theta_deg=60)
+        assert lines.stem == crystal.stem
+        assert np.array_equal(lines.hkl, alone.hkl)
+        assert lines.intensity == pytest.approx(alone.intensity, rel=1e-9)
+
+
+def test_no_crystals_no_lines() -> None:
+    assert lines_of_many([], wavelength_ang=1.54, max_two_theta_deg=60) == []
+
+
+def test_sticks_are_placed_and_weighed_like_pymatgen() -> None:
+    path = default_cifs()["Al2O3"]
+    (angles, heights), *_ = stick_patterns(
+        [read_crystal(path)], wavelength_ang=1.54, max_two_theta_deg=90, min_two_theta_deg=20
+    )
+    theirs = XRDCalculator(wavelength=1.54).get_pattern(
+        CifParser(path).parse_structures(primitive=False)[0], two_theta_range=(20, 90)
+    )
+    assert angles.min() >= 20
+    assert np.all(np.diff(angles) >= 0)
+    ours = np.array([heights[np.abs(angles - angle) < 0.005].sum() for angle in theirs.x])
+    strong = theirs.y > 20  # no B and no dispersion there, so only about
+    assert 100 * ours[strong] / ours.max() == pytest.approx(theirs.y[strong], rel=0.15)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 180), (40, 30), (-5, 90), (0, float("nan"))])
+def test_no_range_of_angles(low: float, high: float) -> None:
+    crystal = read_crystal(default_cifs()["MgO"])
+    with pytest.raises(BadInput, match="no range"):
+        stick_patterns(
+            [crystal], wavelength_ang=1.54, max_two_theta_deg=high, min_two_theta_deg=low
+        )
+
+
+def test_a_cell_too_large_to_count_is_refused() -> None:
+    crystal = read_crystal(default_cifs()["MgO"])
+    vast = replace(crystal, cell=np.array([400.0, 400, 400, 90, 90, 90]))
+    with pytest.raises(BadInput, match="MgO_225: indices up to"):
+        lines_of(vast, wavelength_ang=0.7, max_two_theta_deg=120)
+
+
+def test_scattering_factors_end_somewhere() -> None:
+    crystal = read_crystal(default_cifs()["MgO"])
+    with pytest.raises(BadInput, match="scattering factors end"):
+        lines_of(crystal, wavelength_ang=0.15, max_two_theta_deg=170)
+
+
 def test_cache_gives_the_same(tmp_path: Path) -> None:
     crystal = read_crystal(STRUCTURES / "ZrO2_14.cif")
     first = lines_of(crystal, wavelength_ang=1.54, max_two_theta_deg=90, cache_dir=tmp_path)
@@ -317,7 +436,9 @@ def test_many_weak_lines_are_merged_without_loss() -> None:
     inverse_d2 = np.einsum("hi,ij,hj->h", hkl, metric, hkl)
     limit = (2 * np.sin(np.radians(70)) / 1.54) ** 2
     inside = (inverse_d2 > 0) & (inverse_d2 <= limit)
-    total = squared_structure_factors(crystal, hkl[inside], inverse_d2[inside], 1.54).sum()
+    total = squared_structure_factors(
+        [Reflections(crystal, hkl[inside], inverse_d2[inside])], 1.54
+    )[0].sum()
     kept = near.intensity.sum() * crystal.mass_g_per_mol * crystal.volume_ang3
     assert kept == pytest.approx(total, rel=1e-3)
 
