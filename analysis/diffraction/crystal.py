@@ -1,13 +1,13 @@
 """A crystal structure as a CIF states it, expanded to the whole unit cell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gemmi
 import numpy as np
 import spglib
 import spglib.error
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Lattice, Structure
 from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
 from alab.errors import BadInput
@@ -20,6 +20,8 @@ DEFAULT_B_ISO_ANG2 = 0.6
 
 _OCCUPANCY_TOLERANCE = 0.02
 _SAME_SITE_ANG = 0.3
+_SYMPREC_ANG = 0.01
+_MOST_ATOMS = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,10 @@ class Crystal:
     b_iso_ang2: Array
     rotations: Array
 
+    def named(self, stem: str) -> "Crystal":
+        """The same under another stem."""
+        return replace(self, stem=stem)
+
     @property
     def volume_ang3(self) -> float:
         """Volume of the unit cell."""
@@ -78,14 +84,21 @@ def read_crystal(path: Path, formula: str | None = None) -> Crystal:
         BadInput: Naming the file, what is wrong with it, and the way out.
     """
     try:
-        small = gemmi.read_small_structure(str(path))
+        document = gemmi.cif.read(str(path))
+        blocks = [gemmi.make_small_structure_from_block(block) for block in document]
     except (OSError, ValueError, RuntimeError, IndexError) as error:
         raise BadInput(
             f"{path.name}: not a CIF that can be read ({error}); export it anew"
         ) from error
-    group = small.spacegroup
-    if not small.sites or small.cell.volume < 1.0:
+    structures = [block for block in blocks if block.sites and block.cell.volume >= 1.0]
+    if not structures:
         raise BadInput(f"{path.name}: the CIF holds no unit cell with atoms; export it anew")
+    if len(structures) > 1:
+        raise BadInput(
+            f"{path.name}: the CIF holds {len(structures)} structures; make a file of each"
+        )
+    small = structures[0]
+    group = small.spacegroup
     if group is None:
         raise BadInput(
             f"{path.name}: unknown space group {small.spacegroup_hm!r}; give symmetry "
@@ -93,6 +106,7 @@ def read_crystal(path: Path, formula: str | None = None) -> Crystal:
         )
     _refuse_bad_sites(path, small)
     atoms = small.get_all_unit_cell_sites()
+    _refuse_many(path.name, len(atoms))
     elements = tuple(atom.element.name for atom in atoms)
     occupancies = np.array([atom.occ for atom in atoms])
     positions = np.array([atom.fract.tolist() for atom in atoms])
@@ -110,8 +124,89 @@ def read_crystal(path: Path, formula: str | None = None) -> Crystal:
         b_iso_ang2=np.where((b_iso > 0) & (b_iso < 8), b_iso, DEFAULT_B_ISO_ANG2),
         rotations=rotations,
     )
-    _refuse_overfull(path, crystal)
+    _refuse_overfull(path.name, crystal)
     return crystal
+
+
+def crystal_of(structure: Structure, *, stem: str, formula: str | None = None) -> Crystal:
+    """A pymatgen structure in its conventional cell; partial occupancies stay.
+
+    Args:
+        structure: Ordered or disordered; charges of its ions are dropped.
+        stem: Its name here.
+        formula: How to write the formula; by default the reduced one of its content.
+
+    Raises:
+        BadInput: Naming the structure and what is wrong with it.
+    """
+    sites = [_content(stem, site.species) for site in structure]
+    kinds = list(dict.fromkeys(sites))
+    _refuse_many(stem, len(sites))
+    types = [kinds.index(site) for site in sites]
+    cell = (structure.lattice.matrix.tolist(), structure.frac_coords.tolist(), types)
+    try:
+        cell = spglib.standardize_cell(cell, symprec=_SYMPREC_ANG) or cell
+        dataset = spglib.get_symmetry_dataset(cell, symprec=_SYMPREC_ANG)
+    except spglib.error.SpglibError as error:
+        raise BadInput(f"{stem}: no symmetry can be found ({error}); leave it out") from error
+    if dataset is None:
+        raise BadInput(f"{stem}: no symmetry can be found; leave it out")
+    lattice, places, found = np.array(cell[0]), np.array(cell[1]), np.array(cell[2])
+    atoms = [
+        (element, occupancy, place)
+        for kind, place in zip(found.tolist(), places, strict=True)
+        for element, occupancy in kinds[kind]
+    ]
+    elements = tuple(element for element, _, _ in atoms)
+    occupancies = np.array([occupancy for _, occupancy, _ in atoms])
+    crystal = Crystal(
+        stem=stem,
+        formula=formula or _reduced_formula(elements, occupancies),
+        space_group=dataset.international,
+        number=dataset.number,
+        cell=np.array(Lattice(lattice).parameters),
+        elements=elements,
+        positions=np.array([place for _, _, place in atoms]),
+        occupancies=occupancies,
+        b_iso_ang2=np.full(len(atoms), DEFAULT_B_ISO_ANG2),
+        rotations=np.unique(dataset.rotations, axis=0).astype(float),
+    )
+    _refuse_overfull(stem, crystal)
+    return crystal
+
+
+def structure_of(crystal: Crystal) -> Structure:
+    """The crystal for pymatgen: atoms that share a place make one site."""
+    shared: dict[tuple[int, ...], dict[str, float]] = {}
+    places: dict[tuple[int, ...], Array] = {}
+    for element, place, occupancy in zip(
+        crystal.elements, crystal.positions, crystal.occupancies.tolist(), strict=True
+    ):
+        key = tuple(np.round((place % 1.0) * 500).astype(int) % 500)
+        content = shared.setdefault(key, {})
+        content[element] = min(1.0, content.get(element, 0.0) + round(occupancy, 2))
+        places.setdefault(key, place)
+    lattice = Lattice.from_parameters(*crystal.cell.tolist())
+    return Structure(lattice, list(shared.values()), [places[key] for key in shared])
+
+
+def _content(stem: str, species: Composition) -> tuple[tuple[str, float], ...]:
+    """Elements of a site with their occupancies, by name."""
+    content: dict[str, float] = {}
+    for kind, occupancy in species.items():
+        symbol = str(getattr(kind, "symbol", kind))
+        if gemmi.Element(symbol).atomic_number == 0:
+            raise BadInput(f"{stem}: {symbol!r} is no element; leave it out")
+        content[symbol] = content.get(symbol, 0.0) + float(occupancy)
+    return tuple(sorted(content.items()))
+
+
+def _refuse_many(name: str, atoms: int) -> None:
+    if atoms > _MOST_ATOMS:
+        raise BadInput(
+            f"{name}: {atoms} atoms in the cell, at most {_MOST_ATOMS} are handled; "
+            "give the smallest cell"
+        )
 
 
 def _refuse_bad_sites(path: Path, small: gemmi.SmallStructure) -> None:
@@ -129,7 +224,7 @@ def _refuse_bad_sites(path: Path, small: gemmi.SmallStructure) -> None:
             raise BadInput(f"{path.name}: site {site.label} has no coordinates")
 
 
-def _refuse_overfull(path: Path, crystal: Crystal) -> None:
+def _refuse_overfull(name: str, crystal: Crystal) -> None:
     """Refuse two atoms in one place, unless they share it by occupancy."""
     cell = gemmi.UnitCell(*crystal.cell)
     orthogonal = np.array(cell.orth.mat.tolist())
@@ -139,7 +234,7 @@ def _refuse_overfull(path: Path, crystal: Crystal) -> None:
     if np.any(shared > 1 + _OCCUPANCY_TOLERANCE):
         atom = int(np.argmax(shared))
         raise BadInput(
-            f"{path.name}: the place of {crystal.elements[atom]} at "
+            f"{name}: the place of {crystal.elements[atom]} at "
             f"{np.round(crystal.positions[atom], 4).tolist()} holds {shared[atom]:.2f} atoms; "
             "at most 1 fits. Check the symmetry operations and occupancies"
         )
@@ -175,7 +270,7 @@ def _symmetry(
     lattice = np.array(small.cell.orth.mat.tolist()).T
     cell = (lattice.tolist(), positions.tolist(), types)
     try:
-        dataset = spglib.get_symmetry_dataset(cell, symprec=0.01)
+        dataset = spglib.get_symmetry_dataset(cell, symprec=_SYMPREC_ANG)
     except spglib.error.SpglibError:
         dataset = None
     if dataset is None:

@@ -131,7 +131,7 @@ def test_no_element(element: str) -> None:
 
 
 def test_missing_or_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(BadInput, match="is no folder or file"):
         references(["O"], tmp_path / "none")
     with pytest.raises(BadInput, match=r"no \.cif"):
         references(["O"], tmp_path)
