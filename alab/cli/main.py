@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from alab.cli import campaign, device, lab, people, queue, sample, targets
 from alab.cli.analyze import analyze
+from alab.cli.calibrate import calibrate
 from alab.cli.options import AsJson, CampaignName, DataDir, example
 from alab.cli.output import INTERRUPTED, exit_code, screen, show_result, write_error
 from alab.cli.reach import data_directory, opened
@@ -145,6 +146,10 @@ app.command(
     "analyze",
     epilog=example("alab analyze scan.xrdml --elements Ba,Ti,O --target BaTiO3"),
 )(analyze)
+app.command(
+    "calibrate",
+    epilog=example("alab calibrate lab6.xrdml --phase LaB6 --out aeris.toml"),
+)(calibrate)
 app.command("report", epilog=example("alab report titanates --output titanates.html"))(report)
 
 

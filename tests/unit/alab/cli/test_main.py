@@ -13,7 +13,7 @@ from alab.cli.main import app
 from alab.cli.reference import commands
 
 EVERY = dict(commands())
-WITHOUT_DATA_DIR = {"alab analyze"}
+WITHOUT_DATA_DIR = {"alab analyze", "alab calibrate"}
 HEAVY = (
     "pymatgen",
     "jax",
