@@ -16,7 +16,13 @@ from alab.models import PhaseAmount
 from analysis.diffraction.analyze import EXTRA_ELEMENTS, Analysis, analyze
 from analysis.diffraction.library import STRUCTURES
 from benchmarks.decoys import PREFIX, described, write_decoys
-from benchmarks.measured import DEFAULT_DATA, Part, Sample, attempted
+from benchmarks.measured import (
+    DEFAULT_DATA,
+    Part,
+    Sample,
+    attempted,
+    space_group_number,
+)
 
 ISOSTRUCTURES, PERTURBED = 30, 12
 """Decoys a pattern gets, at most."""
@@ -30,7 +36,7 @@ class Identified:
         sample: What was measured.
         candidates: How many structures were compared.
         seconds: Wall time of the analysis.
-        right: Phases that were found and are there.
+        right: Compounds that were found and are there, polymorphs apart.
         wrong: Phases that were found and are not there.
         missed: Phases that must be there and were not found.
         polymorphs: Phases of a right formula in a wrong space group; they are in ``wrong``.
@@ -134,7 +140,12 @@ def _one(task: Task) -> Identified:
     found = attempted(task.sample.name, lambda: _analysed(task))
     seconds = time.perf_counter() - began
     if isinstance(found, str):
-        return Identified(sample=task.sample, seconds=seconds, failure=found)
+        return Identified(
+            sample=task.sample,
+            seconds=seconds,
+            missed=tuple(part.formula for part in task.sample.parts),
+            failure=found.removeprefix(f"{task.sample.name}: "),
+        )
     return replace(_compared(task, found), seconds=seconds)
 
 
@@ -164,7 +175,7 @@ def _compared(task: Task, analysis: Analysis) -> Identified:
     return Identified(
         sample=task.sample,
         candidates=analysis.candidates,
-        right=tuple(phase.formula for phase, part in truly if part is not None),
+        right=_named_once(phase for phase, part in truly if part is not None),
         wrong=tuple(_written(phase) for phase in wrong),
         missed=tuple(part.formula for part in parts if not _main_found(task, part, phases)),
         polymorphs=tuple(
@@ -175,6 +186,12 @@ def _compared(task: Task, analysis: Analysis) -> Identified:
         error_wt=float(np.mean(errors)) if errors else None,
         probabilities=tuple((float(p), right) for p, right in stated if p is not None),
     )
+
+
+def _named_once(phases: Iterable[PhaseAmount]) -> tuple[str, ...]:
+    """Formulas, one for each compound and space group: pools hold some structures twice."""
+    named = {(space_group_number(phase.space_group), phase.formula) for phase in phases}
+    return tuple(formula for _, formula in sorted(named))
 
 
 def _decoy(phase: PhaseAmount) -> bool:
