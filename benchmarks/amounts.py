@@ -1,6 +1,6 @@
 """Amounts of phases that are known to be there, ours and the peer's, against the balance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,8 @@ WORSE_IN_2_MIN_WT = 0.3
 """How much worse than the 8-minute scans the 2-minute scans may be."""
 
 _SIGMAS_90 = 1.645
+_NOT_STATED = (0.0, 1.0)
+"""An interval that says nothing must not count as one that covers: the deviation is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +77,8 @@ def interval90(phases: Sequence[PhaseAmount]) -> tuple[float, float, float]:
 
 
 def _ends(phase: PhaseAmount) -> tuple[float, float]:
-    stated: Callable[[float], tuple[float, float]] | None = getattr(phase, "interval", None)
-    if stated is not None:
-        return stated(0.90)
+    if phase.interval90 != _NOT_STATED:
+        return phase.interval90
     half = _SIGMAS_90 * phase.weight_fraction_esd
     return max(phase.weight_fraction - half, 0.0), min(phase.weight_fraction + half, 1.0)
 

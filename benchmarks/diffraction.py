@@ -168,7 +168,7 @@ def _merged(samples: Sequence[Sample], data: Path, into: Path) -> dict[str, Figu
     _tell("8-minute scans", found)
     false = identification.false_discovery_rate(found)
     calibration = identification.calibration_error(found)
-    told = "none stated" if calibration is None else f"off by {calibration:.3f} (goal 0.05)"
+    told = "none" if calibration is None else f"off by {calibration:.3f} (goal 0.05)"
     return {
         "mixtures_exact": Figure(
             value=sum(one.exact for one in found),

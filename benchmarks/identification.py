@@ -171,7 +171,6 @@ def _compared(task: Task, analysis: Analysis) -> Identified:
         )
         for part in weighed
     ]
-    stated = [(getattr(phase, "probability", None), part is not None) for phase, part in truly]
     return Identified(
         sample=task.sample,
         candidates=analysis.candidates,
@@ -184,7 +183,7 @@ def _compared(task: Task, analysis: Analysis) -> Identified:
             if not _decoy(phase) and any(part.is_formula(phase.formula) for part in parts)
         ),
         error_wt=float(np.mean(errors)) if errors else None,
-        probabilities=tuple((float(p), right) for p, right in stated if p is not None),
+        probabilities=tuple((phase.probability, part is not None) for phase, part in truly),
     )
 
 
@@ -237,7 +236,7 @@ def false_discovery_rate(found: Sequence[Identified]) -> float | None:
 
 
 def calibration_error(found: Sequence[Identified], bins: int = 5) -> float | None:
-    """Expected calibration error of stated probabilities; None where none are stated.
+    """Expected calibration error of stated probabilities; None where nothing was found.
 
     Σ |mean stated − share right| over equal bins of probability, weighted by their phases.
     """
