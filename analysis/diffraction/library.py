@@ -25,9 +25,11 @@ DEFAULT_SOURCES = (STRUCTURES, PROTOTYPES)
 
 
 _HARMLESS = (
-    "fractional coordinates rounded to ideal values to avoid issues with finite precision."
+    "rounded to ideal values",  # 0.3333 for a third
+    "type key found. Spacegroup from",  # a symbol instead of operations
+    "Cannot determine chemical composition",  # no formula to compare with
 )
-"""pymatgen's remark on 0.3333 for a third; said of half of all CIFs, and of good ones."""
+"""What pymatgen remarks on most CIFs, and on good ones."""
 
 
 class Source(StrEnum):
@@ -173,7 +175,7 @@ def references(
 def decorations(elements: Collection[str]) -> list[Reference]:
     """Structure types with these elements on their sites: guesses, to be asked for expressly.
 
-    Common oxidation states balance, and cells are scaled by predicted bond lengths.
+    Common oxidation states balance, and bond valences fit them.
 
     Raises:
         BadInput: If an element does not exist.
@@ -351,5 +353,7 @@ def _doubts(path: Path, _stamp: int) -> tuple[str, ...]:
             return (f"{path.name}: pymatgen cannot read it: {error}",)
     said = (" ".join(str(warning.message).split()) for warning in heard)
     return tuple(
-        f"{path.name}: {text}" for text in dict.fromkeys(said) if not text.endswith(_HARMLESS)
+        f"{path.name}: {text}"
+        for text in dict.fromkeys(said)
+        if not any(harmless in text for harmless in _HARMLESS)
     )

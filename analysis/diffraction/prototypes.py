@@ -2,13 +2,12 @@
 
 Mehl et al., Comput. Mater. Sci. 136 (2017) S1; 161 (2019) S1. Each type comes as a real
 compound with its own cell. A decoration puts other elements on its sites, in proportions that
-common oxidation states can balance, and scales the cell by predicted bond lengths (data-mined
-lattice scaling: Chu et al., Comput. Mater. Sci. 146 (2018) 184).
+common oxidation states can balance, and scales the cell until bond valences fit the charges.
 """
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import permutations, product
@@ -17,8 +16,10 @@ from typing import Any
 
 import gemmi
 import numpy as np
-from pymatgen.core import Composition, Element, Structure
+from pymatgen.core import Element, Structure
+from scipy.optimize import root_scalar
 
+from analysis.diffraction.arrays import Array
 from analysis.diffraction.crystal import Crystal, crystal_of
 from analysis.diffraction.snapshot import elements_of_dict
 
@@ -26,7 +27,11 @@ _SHORTEST = 0.75
 """A distance below this share of the sum of covalent radii is a mistake of the collection."""
 _NOT_SOLID = frozenset({"O2", "N2", "Cl2", "CO", "H3N", "H3S", "CNCl", "SiF4", "Hg"})
 _NOT_REAL = ("pressure", "theoretical", "used to distinguish", "stable at", "bct5")
+_MISPLACED = frozenset({"A2B_tI12_141_e_a", "AB4C_tI12_82_c_g_a"})
+"""Anatase, whose titanium has four neighbours, and BPO4, whose phosphorus no valence."""
 _MOST_SITES = 60
+_VALENCE_SOFTNESS_ANG = 0.31
+_MOST_VALENCE_MISFIT = 0.5
 
 
 def prototype_file() -> Path:
@@ -50,15 +55,17 @@ def prototypes(elements: frozenset[str]) -> list[Crystal]:
 
 
 def decorations(elements: frozenset[str]) -> list[Crystal]:
-    """Structure types with these elements on their sites, of all that charges balance in."""
+    """Structure types with these elements, where charges and bond valences balance."""
     found: list[Crystal] = []
     for n, item in enumerate(_collection()):
         own = sorted(elements_of_dict(item["snl"]))
         if not 2 <= len(own) <= len(elements) or not _fits(n):
             continue
         for others in permutations(sorted(elements), len(own)):
+            if list(others) == own:
+                continue  # the real compound is a prototype itself
             swap = dict(zip(own, others, strict=True))
-            crystal = _decorated(_structure(n), swap, _tag(item)) if others != own else None
+            crystal = _decorated(_structure(n), swap, _tag(item))
             if crystal is not None:
                 found.append(crystal)
     return found
@@ -67,24 +74,62 @@ def decorations(elements: frozenset[str]) -> list[Crystal]:
 def _decorated(structure: Structure, swap: Mapping[str, str], tag: str) -> Crystal | None:
     amounts = structure.composition.get_el_amt_dict()
     content = {swap[element]: amount for element, amount in amounts.items()}
-    if not _balanced(content):
-        return None
-    from pymatgen.analysis.structure_prediction.volume_predictor import DLSVolumePredictor
-
-    replaced = structure.copy()
-    replaced.replace_species({Element(old): Element(new) for old, new in swap.items()})
-    try:
-        scaled = DLSVolumePredictor().get_predicted_structure(replaced)
-    except (ValueError, RuntimeError, KeyError):
-        return None  # no bond length is known for a pair
-    return _named(scaled, tag) if _possible(scaled) else None
+    for charges in _balanced(content):
+        replaced = structure.copy()
+        replaced.replace_species({Element(old): Element(new) for old, new in swap.items()})
+        scaled = _scaled_by_valence(replaced, charges)
+        if scaled is not None and _possible(scaled):
+            return _named(scaled, tag)
+    return None
 
 
-def _balanced(content: Mapping[str, float]) -> bool:
-    """Whether one common oxidation state for each element makes the sum zero."""
+def _balanced(content: Mapping[str, float]) -> Iterator[dict[str, int]]:
+    """Choices of one common oxidation state for each element that make the sum zero."""
     states = [Element(element).common_oxidation_states for element in content]
     amounts = np.array(list(content.values()))
-    return any(abs(float(np.dot(choice, amounts))) < 1e-6 for choice in product(*states))
+    for choice in product(*states):
+        if abs(float(np.dot(choice, amounts))) < 1e-6:
+            yield dict(zip(content, choice, strict=True))
+
+
+def _scaled_by_valence(structure: Structure, charges: Mapping[str, int]) -> Structure | None:
+    """The structure at the volume where bond valences add up to the charges.
+
+    s = exp((R − d) / 0.31), with R after O'Keeffe & Brese, J. Am. Chem. Soc. 113 (1991) 3226,
+    between ions of opposite charge. None where an atom's sum is far from its charge then.
+    """
+    from pymatgen.analysis.bond_valence import BV_PARAMS
+
+    symbols = [str(site.specie.symbol) for site in structure]
+    charge = np.array([charges[symbol] for symbol in symbols], dtype=float)
+    if any(Element(symbol) not in BV_PARAMS for symbol in charges):
+        return None
+    sizes = np.array([BV_PARAMS[Element(symbol)]["r"] for symbol in symbols])
+    pulls = np.sqrt([BV_PARAMS[Element(symbol)]["c"] for symbol in symbols])
+    reach = 3.0 * (structure.volume / len(structure)) ** (1 / 3)
+    first, second, _, distances = structure.get_neighbor_list(reach)
+    opposite = charge[first] * charge[second] < 0
+    first, second, distances = first[opposite], second[opposite], distances[opposite]
+    product_of_sizes = sizes[first] * sizes[second] * (pulls[first] - pulls[second]) ** 2
+    weighted = pulls[first] ** 2 * sizes[first] + pulls[second] ** 2 * sizes[second]
+    bond = sizes[first] + sizes[second] - product_of_sizes / weighted
+
+    def sums(factor: float) -> Array:
+        valences = np.exp((bond - factor * distances) / _VALENCE_SOFTNESS_ANG)
+        return np.bincount(first, weights=valences, minlength=len(charge)).astype(float)
+
+    def excess(log_factor: float) -> float:
+        return float(np.log(sums(np.exp(log_factor)).sum() / np.abs(charge).sum()))
+
+    if not len(first) or excess(-1.0) * excess(1.0) > 0:
+        return None
+    factor = float(np.exp(root_scalar(excess, bracket=(-1.0, 1.0)).root))
+    strain = np.abs(sums(factor) / np.abs(charge) - 1)
+    if np.max(strain) > _MOST_VALENCE_MISFIT:
+        return None
+    scaled = structure.copy()
+    scaled.scale_lattice(structure.volume * factor**3)
+    return scaled
 
 
 def _named(structure: Structure, tag: str) -> Crystal:
@@ -110,7 +155,9 @@ def _structure(n: int) -> Structure:
 @lru_cache(maxsize=512)
 def _fits(n: int) -> bool:
     """Whether a type is small and sound enough to be decorated."""
-    return len(_collection()[n]["snl"]["sites"]) <= _MOST_SITES and _possible(_structure(n))
+    item = _collection()[n]
+    sound = _tag(item) not in _MISPLACED and _possible(_structure(n))
+    return sound and len(item["snl"]["sites"]) <= _MOST_SITES
 
 
 @lru_cache(maxsize=512)
@@ -118,7 +165,8 @@ def _usable(n: int) -> bool:
     structure, tags = _structure(n), _collection()[n]["tags"]
     words = f"{tags['mineral']} {tags['strukturbericht']}".lower()
     return (
-        Composition(structure.composition).reduced_formula not in _NOT_SOLID
+        structure.composition.reduced_formula not in _NOT_SOLID
+        and tags["aflow"] not in _MISPLACED
         and not any(word in words for word in _NOT_REAL)
         and _possible(structure)
     )

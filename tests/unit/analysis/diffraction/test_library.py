@@ -1,4 +1,6 @@
+import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ from alab.errors import BadInput
 from analysis.diffraction.crystal import read_crystal
 from analysis.diffraction.library import (
     STRUCTURES,
+    Source,
     default_cifs,
     elements_of,
     embedded,
+    reference_of,
     references,
     same_formula,
 )
@@ -140,3 +144,78 @@ def test_missing_or_empty_folder(tmp_path: Path) -> None:
 def test_no_formula() -> None:
     with pytest.raises(BadInput, match="no chemical formula"):
         elements_of("hello?")
+
+
+PEROXIDES = {"BaO2"}
+"""Their oxygen is −1, which the common states do not hold."""
+
+
+@pytest.mark.parametrize("formula", sorted({reference.formula for reference in embedded()}))
+def test_charges_balance(formula: str) -> None:
+    guesses = Composition(formula).oxi_state_guesses(max_sites=-1)
+    assert bool(guesses) != (formula in PEROXIDES)
+
+
+def test_several_sources_the_first_is_trusted_most(tmp_path: Path) -> None:
+    (tmp_path / "mine.cif").write_text(ROCK_SALT.format(occupancy=1))
+    found = {r.stem: r for r in references(["Mg", "O"], [tmp_path, STRUCTURES])}
+    assert found["mine"].source is Source.CIF
+    assert "MgO_225" not in found  # the same structure
+    assert found["mine"].crystal().cell[0] == pytest.approx(4.2)
+    other_way = {r.stem for r in references(["Mg", "O"], [STRUCTURES, tmp_path])}
+    assert "mine" not in other_way
+
+
+def test_equal_names_are_told_apart(tmp_path: Path) -> None:
+    text = ROCK_SALT.format(occupancy=1)
+    (tmp_path / "TiO2_136.cif").write_text(text)
+    found = references(["Mg", "Ti", "O"], [STRUCTURES, tmp_path])
+    assert len({reference.stem for reference in found}) == len(found)
+    large = tmp_path / "sub"
+    large.mkdir()
+    (large / "TiO2_136.cif").write_text(text.replace(" 4.2", " 4.6"))
+    found = references(["Mg", "Ti", "O"], [STRUCTURES, large])
+    (renamed,) = [reference for reference in found if reference.path == large / "TiO2_136.cif"]
+    assert renamed.stem == "TiO2_136-2"
+    assert renamed.crystal().stem == "TiO2_136-2"
+
+
+def test_one_cif_is_a_source(tmp_path: Path) -> None:
+    (tmp_path / "mine.cif").write_text(ROCK_SALT.format(occupancy=1))
+    (found,) = references(["Mg", "O"], tmp_path / "mine.cif")
+    assert found == reference_of(tmp_path / "mine.cif")
+    with pytest.raises(BadInput, match="no file"):
+        reference_of(tmp_path / "other.cif")
+
+
+def test_no_source() -> None:
+    with pytest.raises(BadInput, match="no source"):
+        references(["Mg", "O"], [])
+
+
+def test_a_changed_cif_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "mine.cif"
+    path.write_text(ROCK_SALT.format(occupancy=1))
+    os.utime(path, ns=(1, 1))
+    reference = reference_of(path)
+    assert reference.crystal().cell[0] == pytest.approx(4.2)
+    path.write_text(ROCK_SALT.replace(" 4.2", " 4.3").format(occupancy=1))
+    os.utime(path, ns=(2, 2))
+    assert reference.crystal().cell[0] == pytest.approx(4.3)
+
+
+def test_what_pymatgen_warns_about_is_flagged(tmp_path: Path) -> None:
+    good = ROCK_SALT.format(occupancy=1)
+    (tmp_path / "good.cif").write_text(good)
+    assert reference_of(tmp_path / "good.cif").warnings == ()
+    (tmp_path / "odd.cif").write_text("data_x\n_chemical_formula_sum 'Mg2 O1'\n" + good[7:])
+    (told,) = reference_of(tmp_path / "odd.cif").warnings
+    assert told.startswith("odd.cif: ")
+    assert "stoichiometry" in told
+
+
+def test_thirds_are_no_reason_to_warn() -> None:
+    text = (STRUCTURES / "ZnO_186.cif").read_text()
+    assert "0.3333" in text
+    reference = replace(reference_of(STRUCTURES / "ZnO_186.cif"), source=Source.CIF)
+    assert reference.warnings == ()
