@@ -1,5 +1,6 @@
 """Measured powder patterns: read what a diffractometer wrote, refuse what is unsafe."""
 
+import io
 import re
 import struct
 import tempfile
@@ -31,7 +32,10 @@ from analysis.diffraction.ranges import MOST_SCANS, Scan, join
 
 __all__ = ["CU_KALPHA1_ANG", "Pattern", "parse_pattern", "read_pattern"]
 
-LARGEST_FILE_MB = 128
+LARGEST_FILE_MB = 64
+LARGEST_MEMBER_MB = 16
+"""Of a zipped file, unpacked."""
+MOST_LINES = 500_000
 
 _MIN_POINTS = 50
 _MIN_SPAN_DEG = 2.0
@@ -141,11 +145,7 @@ def parse_pattern(content: bytes, filename: str) -> Pattern:
     """
     if not content.strip():
         raise BadInput(f"{filename}: the file is empty; measure or export it again")
-    if len(content) > LARGEST_FILE_MB * 2**20:
-        raise BadInput(
-            f"{filename}: {len(content) / 2**20:.0f} MB; a powder pattern has at most "
-            f"{LARGEST_FILE_MB} MB. Export one scan"
-        )
+    _refuse_large(content, filename)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of NumPy, about files that are refused anyway
         # rietx reads files only, and looks at their ending.
@@ -162,6 +162,29 @@ def parse_pattern(content: bytes, filename: str) -> Pattern:
             ) from error
     _refuse_unsafe(pattern, filename)
     return pattern
+
+
+def _refuse_large(content: bytes, filename: str) -> None:
+    """Refuse what would keep a reader busy for minutes, a small archive of much included."""
+    size_mb, most_mb = len(content) / 2**20, LARGEST_FILE_MB
+    if content.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                members = [member.file_size / 2**20 for member in archive.infolist()]
+        except _UNREADABLE:
+            members = []  # the reader will say why
+        if members and max(members) > LARGEST_MEMBER_MB:
+            size_mb, most_mb = max(members), LARGEST_MEMBER_MB
+    if size_mb > most_mb:
+        raise BadInput(
+            f"{filename}: {size_mb:.0f} MB; a powder pattern has at most {most_mb} MB. Export "
+            "one scan"
+        )
+    if (lines := content.count(b"\n")) > MOST_LINES:
+        raise BadInput(
+            f"{filename}: {lines} lines; a powder pattern has at most {MOST_LINES}. Export one "
+            "scan"
+        )
 
 
 def _read(path: Path, content: bytes, filename: str) -> Pattern:

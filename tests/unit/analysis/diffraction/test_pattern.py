@@ -489,6 +489,19 @@ def _is_read_or_refused(content: bytes, name: str) -> None:
     assert len(pattern.counts) == len(pattern.esd) == len(pattern.two_theta_deg)
 
 
+def test_what_would_take_minutes_is_refused_at_once() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Data0/Profile0.txt", b"1 2 3\n" * 3_000_000)
+    for content, said in (
+        (out.getvalue(), "17 MB"),
+        (b"1 2\n" * 600_000, "600000 lines"),
+        (bytes(65 * 2**20), "65 MB"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            parse_pattern(b"\x01" + content if said == "65 MB" else content, "large.rasx")
+
+
 # ---- measured files ----------------------------------------------------------------
 
 
