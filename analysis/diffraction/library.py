@@ -168,8 +168,24 @@ def references(
         sources = (sources,)
     if not sources:
         raise BadInput("no source of reference structures; name a folder of CIFs")
-    found = [reference for source in sources for reference in _from(source, allowed)]
-    return _unique(found) if len(sources) > 1 or sources[0] != STRUCTURES else found
+    return list(_found(allowed, tuple((source, _stamps(source)) for source in sources)))
+
+
+def _stamps(source: Path) -> tuple[tuple[str, int], ...]:
+    """Names and times of the files of a source, so that changed ones are read again."""
+    if source in (STRUCTURES, PROTOTYPES):
+        return ()
+    files = sorted(source.glob("*.cif")) if source.is_dir() else [source]
+    return tuple((file.name, file.stat().st_mtime_ns) for file in files if file.is_file())
+
+
+@lru_cache(maxsize=64)
+def _found(
+    allowed: frozenset[str], sources: tuple[tuple[Path, tuple[tuple[str, int], ...]], ...]
+) -> tuple[Reference, ...]:
+    found = [reference for source, _ in sources for reference in _from(source, allowed)]
+    alone = [source for source, _ in sources] == [STRUCTURES]
+    return tuple(found if alone else _unique(found))
 
 
 def decorations(elements: Collection[str]) -> list[Reference]:
