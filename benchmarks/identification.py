@@ -152,7 +152,7 @@ def _one(task: Task) -> Identified:
 def _analysed(task: Task) -> Analysis:
     pattern, instrument = task.sample.read()
     return analyze(
-        pattern, elements=sorted(task.elements), cif_dir=task.folder, instrument=instrument
+        pattern, elements=sorted(task.elements), sources=task.folder, instrument=instrument
     )
 
 

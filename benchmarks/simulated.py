@@ -96,7 +96,7 @@ def _outcome(mixture: Mixture, pattern: Pattern, folder: Path) -> Outcome:
         for reference in mixture.candidates():
             (pool / f"{reference.stem}.cif").symlink_to(cif_of(reference))
     return analyze(
-        pattern, elements=sorted(mixture.elements), cif_dir=pool, cache_dir=folder
+        pattern, elements=sorted(mixture.elements), sources=pool, cache_dir=folder
     ).outcome
 
 

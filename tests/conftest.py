@@ -1,6 +1,8 @@
 """What all tests share: no instrument unless asked for, and a small laboratory."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from tests.fakes import Bench
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Tests change tables that computed lines depend on: never keep those for the user.
+os.environ["ALAB_CACHE_DIR"] = tempfile.mkdtemp(prefix="alab-cache-")
 
 SMALL_LAB = """\
 name = "small"

@@ -111,7 +111,7 @@ def _analysed(
     for file in track(files, "Analysing", console=console, transient=True, disable=hidden):
         try:
             pattern = read_pattern(file)
-            found = analyse_pattern(pattern, elements=elements, target=target, cif_dir=cif)
+            found = analyse_pattern(pattern, elements=elements, target=target, sources=cif)
         except AlabError as error:
             if len(files) == 1:
                 raise

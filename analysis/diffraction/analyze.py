@@ -1,7 +1,6 @@
 """From a pattern and a list of elements to phases, amounts and a verdict."""
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,11 @@ import numpy as np
 from alab.errors import BadInput
 from alab.models import PhaseAmount
 from analysis.diffraction.amounts import PARTICLE_DIAMETER_UM, amounts_of
+from analysis.diffraction.cache import user_folder
+from analysis.diffraction.chemistry import chemistry, weighed_in
 from analysis.diffraction.contributions import contribution, shared_parameters
-from analysis.diffraction.crystal import read_crystal
 from analysis.diffraction.library import (
+    DEFAULT_SOURCES,
     Reference,
     elements_of,
     reference_of,
@@ -30,10 +31,11 @@ from analysis.diffraction.refine import (
     refine,
     start,
 )
-from analysis.diffraction.reflections import Lines, lines_of
+from analysis.diffraction.reflections import Lines, lines_of_many
 from analysis.diffraction.residue import has_hump, misfit, signal, unexplained
 from analysis.diffraction.result import Analysis
 from analysis.diffraction.search import Found, search
+from analysis.diffraction.texture import oriented
 from analysis.diffraction.verdict import Evidence, judge
 
 EXTRA_ELEMENTS = ("O", "C", "H")
@@ -48,7 +50,8 @@ def analyze(
     *,
     elements: Collection[str],
     target: str | None = None,
-    cif_dir: Path | None = None,
+    sources: Path | Sequence[Path] | None = None,
+    precursors: Sequence[str] = (),
     extra_elements: Collection[str] = EXTRA_ELEMENTS,
     instrument: Instrument | None = None,
     particle_diameter_um: float = PARTICLE_DIAMETER_UM,
@@ -60,35 +63,47 @@ def analyze(
         pattern: What was measured.
         elements: Elements the sample may hold.
         target: Formula that was to be made.
-        cif_dir: Folder of reference CIFs to use instead of the embedded ones.
-        extra_elements: Elements that may have come in besides.
+        sources: Folders of CIFs and snapshots to take candidates from, the most trusted
+            first; by default what comes with the laboratory.
+        precursors: What was weighed in, as ``TiO2`` or, with its mass, ``TiO2:0.40``. Sets of
+            phases that do not keep the balance lose credit; none switches that off.
+        extra_elements: Elements that may have come in besides. No candidate is made of these
+            alone.
         instrument: The diffractometer; by default one with Cu Kα₁ and Kα₂, without
             monochromator, of the radius that the file states or 145 mm.
         particle_diameter_um: Diameter of the powder's particles, for microabsorption; 0
             leaves that out.
-        cache_dir: Where to keep computed reflections between runs.
+        cache_dir: Where to keep computed reflections between runs; by default the user's
+            cache folder.
 
     Raises:
         BadInput: If an element or the target is none, a CIF cannot be read, or there is no
             reference structure of these elements.
     """
-    allowed = {*elements, *extra_elements}
-    if target is not None:
-        allowed |= elements_of(target)
-    known = references(allowed, cif_dir)
+    named = {*elements} | (elements_of(target) if target is not None else set())
+    known = _candidates(named, {*extra_elements} - named, sources)
+    measured = prepare(pattern, instrument or instrument_of(pattern))
+    lines = _lines(known, measured, cache_dir)
+    wanted = tuple(
+        i for i, ref in enumerate(known) if target and same_formula(ref.formula, target)
+    )
+    prior = chemistry(known, weighed_in(precursors))
+    found = search(measured, lines, required=wanted, prior=prior)
+    return _report(pattern, measured, known, found, target, wanted, particle_diameter_um)
+
+
+def _candidates(
+    named: set[str], extra: set[str], sources: Path | Sequence[Path] | None
+) -> list[Reference]:
+    allowed = named | extra
+    listed = references(allowed, DEFAULT_SOURCES if sources is None else sources)
+    known = [reference for reference in listed if reference.elements & named]
     if not known:
         raise BadInput(
             f"no reference structure holds only {', '.join(sorted(allowed))}; name more "
             "elements or a folder with CIFs"
         )
-    instrument = instrument or instrument_of(pattern)
-    measured = prepare(pattern, instrument)
-    candidates = [_lines(reference, measured, cache_dir) for reference in known]
-    wanted = tuple(
-        i for i, ref in enumerate(known) if target and same_formula(ref.formula, target)
-    )
-    found = search(measured, candidates, wanted)
-    return _report(pattern, measured, known, found, target, wanted, particle_diameter_um)
+    return known
 
 
 def quantify(
@@ -97,6 +112,7 @@ def quantify(
     *,
     instrument: Instrument | None = None,
     particle_diameter_um: float = PARTICLE_DIAMETER_UM,
+    cache_dir: Path | None = None,
 ) -> Analysis:
     """Amounts of phases that are known to be there.
 
@@ -105,6 +121,7 @@ def quantify(
         cifs: The structure of each phase.
         instrument: The diffractometer, as in :func:`analyze`.
         particle_diameter_um: As in :func:`analyze`.
+        cache_dir: As in :func:`analyze`.
 
     Raises:
         BadInput: If a CIF cannot be read, or none or too many are given.
@@ -113,8 +130,9 @@ def quantify(
         raise BadInput(f"{len(cifs)} phases were given; 1 to {SLOTS} can be refined together")
     known = [reference_of(cif) for cif in cifs]
     measured = prepare(pattern, instrument or instrument_of(pattern))
-    lines = [_lines(reference, measured, None) for reference in known]
+    lines = _lines(known, measured, cache_dir)
     fit = refine(measured, start(measured, lines), ITERATIONS)
+    fit = refine(measured, oriented(measured, fit), ITERATIONS)
     found = Found(fit=fit, members=tuple(range(len(known))))
     return _report(pattern, measured, known, found, particle_diameter_um=particle_diameter_um)
 
@@ -132,28 +150,17 @@ def instrument_of(pattern: Pattern) -> Instrument:
     )
 
 
-def _lines(reference: Reference, measured: Measured, cache_dir: Path | None) -> Lines:
+def _lines(
+    known: Sequence[Reference], measured: Measured, cache_dir: Path | None
+) -> list[Lines]:
     # Rounded up, so that patterns of one instrument share what was computed.
     end = measured.two_theta_deg[-1] + 1.0
     highest = min(np.ceil(end / _RANGE_STEP_DEG) * _RANGE_STEP_DEG, 170.0)
-    stamp = reference.path.stat().st_mtime_ns
-    wavelength = round(measured.instrument.wavelength1_ang, 6)
-    return _cached_lines(reference, stamp, wavelength, float(highest), cache_dir)
-
-
-@lru_cache(maxsize=1024)
-def _cached_lines(
-    reference: Reference,
-    stamp: int,  # noqa: ARG001 - part of the key: a changed file is read again
-    wavelength_ang: float,
-    highest_deg: float,
-    cache_dir: Path | None,
-) -> Lines:
-    return lines_of(
-        read_crystal(reference.path, reference.formula),
-        wavelength_ang=wavelength_ang,
-        max_two_theta_deg=highest_deg,
-        cache_dir=cache_dir,
+    return lines_of_many(
+        [reference.crystal() for reference in known],
+        wavelength_ang=round(measured.instrument.wavelength1_ang, 6),
+        max_two_theta_deg=float(highest),
+        cache_dir=cache_dir or user_folder(),
     )
 
 
@@ -190,6 +197,10 @@ def _report(
             found.members[i] in wanted and rival not in wanted for i, rival in found.rivals
         ),
         assumptions=_assumptions(pattern, [known[m] for m in found.members]),
+        traces=tuple(
+            f"{known[i].formula} ({known[i].space_group}), {100 * share:.1f} wt %"
+            for i, share in found.traces
+        ),
     )
     return Analysis(
         outcome=judge(evidence, target),
@@ -215,8 +226,10 @@ def _assumptions(pattern: Pattern, present: list[Reference]) -> tuple[str, ...]:
     if rough := [reference.stem for reference in present if not reference.measured]:
         told.append(
             f"The atoms of {', '.join(rough)} were placed by bond valence in the published "
-            "cell: amounts are rough."
+            "cell, or computed: amounts are rough."
         )
+    for reference in present:
+        told += [f"{reference.stem}: {warning}" for warning in reference.warnings]
     return (*told, *pattern.warnings)
 
 

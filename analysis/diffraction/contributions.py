@@ -3,7 +3,6 @@
 import numpy as np
 
 from analysis.diffraction.arrays import Array
-from analysis.diffraction.crystal import read_crystal
 from analysis.diffraction.library import Reference
 from analysis.diffraction.measured import Measured
 from analysis.diffraction.profile import (
@@ -40,7 +39,7 @@ def contribution(
         counts: What it contributes at each point, shape (used points,).
     """
     lines, parameters = fit.lines[index], fit.phases[index]
-    crystal = read_crystal(reference.path, reference.formula)
+    crystal = reference.crystal()
     cell = lines.strained_cell(crystal, parameters)
     size_nm = _size_nm(parameters, measured.instrument.wavelength1_ang)
     return Contribution(
@@ -75,9 +74,7 @@ def shared_parameters(fit: Fit) -> tuple[Parameter, ...]:
 
 def _phase_parameters(fit: Fit, index: int) -> tuple[Parameter, ...]:
     values, esds = fit.phases[index], parameter_esds(fit)[0][index]
-    modes = [
-        (k, f"cell strain, mode {k + 1}", "") for k in range(fit.lines[index].strain_modes)
-    ]
+    modes = range(fit.lines[index].strain_modes)
     named = [
         *((k, f"cell strain, mode {k + 1}", "") for k in modes),
         (SIZE, "Lorentzian size broadening", "deg"),

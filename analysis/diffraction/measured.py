@@ -13,7 +13,7 @@ POINTS = 3072
 BACKGROUND = 14
 """Columns of the background: Chebyshev polynomials, and one that rises as 1/2θ."""
 
-_MODEL_ERROR = 0.05
+MODEL_ERROR = 0.05
 """Share of the net counts by which profiles are taken to be wrong; tempers strong peaks."""
 _LOWEST_DEG, _WIDEST_DEG = 8.0, 112.0
 
@@ -59,7 +59,7 @@ def prepare(pattern: Pattern, instrument: Instrument) -> Measured:
         counts, variance = np.interp(even, angle, counts), np.interp(even, angle, variance)
     grid, used, binned, binned_variance = _binned(float(even[0]), step, counts, variance)
     net = np.maximum(binned - baseline(binned, round(1.5 / grid.step_deg)), 0.0)
-    spread = np.maximum(binned_variance, 1.0) + (_MODEL_ERROR * net) ** 2
+    spread = np.maximum(binned_variance, 1.0) + (MODEL_ERROR * net) ** 2
     return Measured(
         grid=grid,
         used=used,

@@ -37,9 +37,12 @@ from numpy.typing import NDArray
 from scipy.special import roots_jacobi
 
 from analysis.diffraction.arrays import Array
+from analysis.diffraction.cache import user_folder
 from analysis.diffraction.reflections import STRAINS, Lines
 
 jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its second name is private
+if jax.config.jax_compilation_cache_dir is None:
+    jax.config.update("jax_compilation_cache_dir", str(user_folder() / "jax"))
 
 NARROW, WIDE = 64, 256
 """A line is drawn this many grid points to both sides of its centre; WIDE for nanocrystals."""

@@ -53,11 +53,12 @@ _BROAD_DEG = 0.5
 # Prior mean, its standard deviation, and hard bounds of each parameter.
 _PHASE_MEAN = np.array([0.0] * STRAINS + [0.03, 0.03, 0.03, 0.0, 0.0])
 _PHASE_SIGMA = np.array([0.003] * STRAINS + [0.15, 0.2, 0.1, 0.4, 0.15])
-_PHASE_LOW = np.array([-0.01] * STRAINS + [0.0, 0.0, 0.0, -0.6, -1.2])
-_PHASE_HIGH = np.array([0.01] * STRAINS + [4.0, 2.5, 2.0, 2.5, 1.2])
+_PHASE_LOW = np.array([-0.035] + [-0.02] * (STRAINS - 1) + [0.0, 0.0, 0.0, -0.6, -1.2])
+_PHASE_HIGH = np.array([0.035] + [0.02] * (STRAINS - 1) + [1.8, 2.5, 1.8, 2.5, 1.2])
 _SHARED_SIGMA = np.array([0.1, 0.05, 0.02, 0.1, 0.005, 0.002])
 _SHARED_LOW = np.array([-0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
 _SHARED_HIGH = np.array([0.5, 0.3, 0.12, 0.3, 0.1, 0.05])
+_TAIL = 4.0  # degrees of freedom of Student's t, of which all priors are
 C_AXIS = np.array([0.0, 0.0, 1.0])
 
 
@@ -117,18 +118,15 @@ def start(measured: Measured, lines: list[Lines], displacement_mm: float = 0.0) 
     return _fit(measured, tuple(lines), (C_AXIS,) * len(lines), phases, shared)
 
 
-def with_phase(measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0) -> Fit:
-    """The same with one phase more, its widths as those of the others."""
+def with_phase(
+    measured: Measured, fit: Fit, lines: Lines, strain: float = 0.0, size_deg: float = 0.0
+) -> Fit:
+    """The same with one phase more, of an isotropic strain and a size broadening."""
     count = len(fit.lines)
     phases = fit.phases.copy()
     phases[count] = _PHASE_MEAN
     phases[count, 0] = strain
-    if count:
-        for column in (SIZE, MICROSTRAIN):
-            phases[count, column] = np.average(
-                fit.phases[:count, column],
-                weights=fit.amounts + 1e-12 * (1 + fit.amounts.sum()),
-            )
+    phases[count, SIZE] = max(size_deg, _PHASE_MEAN[SIZE])
     return _fit(measured, (*fit.lines, lines), (*fit.axes, C_AXIS), phases, fit.shared)
 
 
@@ -141,11 +139,11 @@ def without_phase(measured: Measured, fit: Fit, index: int) -> Fit:
     return _fit(measured, lines, axes, phases, fit.shared)
 
 
-def with_axis(measured: Measured, fit: Fit, index: int, axis: Array, log_march: float) -> Fit:
-    """The same with another texture axis of one phase."""
+def with_axis(measured: Measured, fit: Fit, index: int, axis: Array) -> Fit:
+    """The same with another texture axis of one phase, and no texture yet."""
     axes = tuple(axis if i == index else kept for i, kept in enumerate(fit.axes))
     phases = fit.phases.copy()
-    phases[index, LOG_MARCH] = log_march
+    phases[index, LOG_MARCH] = 0.0
     return _fit(measured, fit.lines, axes, phases, fit.shared)
 
 
@@ -315,9 +313,19 @@ def shared_mean(instrument: Instrument) -> Array:
 
 
 def _penalty(phases: Array, shared: Array, instrument: Instrument) -> float:
-    by_phase = ((phases - _PHASE_MEAN) / _PHASE_SIGMA) ** 2
-    by_shared = ((shared - shared_mean(instrument)) / _SHARED_SIGMA) ** 2
+    by_phase = _heavy((phases - _PHASE_MEAN) / _PHASE_SIGMA)
+    by_shared = _heavy((shared - shared_mean(instrument)) / _SHARED_SIGMA)
     return float(by_phase.sum() + by_shared.sum())
+
+
+def _heavy(deviation: Array) -> Array:
+    """−2 log of Student's t: x² near 0, and what is unusual is dear but not forbidden."""
+    return _TAIL * np.log1p(deviation**2 / _TAIL)
+
+
+def strain_penalty(strain: Array) -> Array:
+    """What an isotropic cell strain costs in tempered χ²."""
+    return _heavy(strain / _PHASE_SIGMA[0])
 
 
 def _slopes(fit: Fit) -> Array:
@@ -356,7 +364,8 @@ def _prior(fit: Fit) -> tuple[Array, Array]:
     count = len(fit.lines)
     values = np.concatenate([fit.phases[:count].ravel(), fit.shared])
     mean = np.concatenate([np.tile(_PHASE_MEAN, count), shared_mean(fit.instrument)])
-    precision = 1 / np.concatenate([np.tile(_PHASE_SIGMA, count), _SHARED_SIGMA]) ** 2
+    sigma = np.concatenate([np.tile(_PHASE_SIGMA, count), _SHARED_SIGMA])
+    precision = 1 / (sigma**2 + (values - mean) ** 2 / _TAIL)
     return precision, precision * (values - mean)
 
 
@@ -367,6 +376,14 @@ def _step(fit: Fit, temperature: float, damping: float) -> Array:
     matrix = projected / temperature + np.diag(precision)
     matrix += damping * np.diag(np.diag(matrix))
     return -np.linalg.solve(matrix, gradient / temperature + pull)
+
+
+def march_gain(fit: Fit, index: int) -> float:
+    """Tempered χ² that refining March's r of a phase alone would gain, to first order."""
+    curvature, coupling, inner, gradient = _blocks(fit)
+    k = index * PHASE_PARAMETERS + LOG_MARCH
+    own = curvature[k, k] - coupling[k] @ np.linalg.solve(inner, coupling[k])
+    return float(gradient[k] ** 2 / max(own, 1e-30) / fit.temperature)
 
 
 def _moved(fit: Fit, step: Array) -> tuple[Array, Array]:

@@ -1,56 +1,61 @@
-"""Which phases are in a pattern: screen all candidates, then build the set one by one.
+"""Which phases are in a pattern: a beam search over sets of phases, each set refined.
 
-The screen draws every candidate with broad lines at several sample displacements and solves
-for non-negative amounts of all of them at once. The set then grows: the candidate that would
-take most out of the residual, over a small grid of cell strains, is added and everything is
-refined; it stays if χ², tempered for misfit and serial correlation (see
-``refine._temperature``), falls by more than its parameters cost. Phases whose amount lost its
-significance go. At the end each phase must stand against its rivals in the same place.
+A set h of phases is scored by
+
+    S(h) = χ²/T + priors + Σ (COST_OF_A_PHASE + what chemistry says against the phase)
+
+with T the temperature of ``refine``: χ² a point times the inflation by serial correlation, so
+that ΔS is an information criterion in which a misfit over neighbouring points counts once. Sets
+grow by the candidates that take most out of the residual (see ``screen``); each phase must then
+stand against its best rivals in its place, and against its own absence, everything else being
+refined again. ΔS of those gives its probability.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.measured import Measured
-from analysis.diffraction.profile import (
-    DISPLACEMENT,
-    EXTRA_B,
-    GAUSS,
-    PHASE_PARAMETERS,
-    SIZE,
-    Batch,
-    batch,
-    draw,
-)
+from analysis.diffraction.proof import proven
 from analysis.diffraction.refine import (
-    C_AXIS,
     SLOTS,
     Fit,
-    background_of,
-    profiles,
     refine,
-    shared_mean,
     start,
     with_phase,
     without_phase,
 )
 from analysis.diffraction.reflections import Lines
+from analysis.diffraction.screen import WIDTHS_DEG, Gains, Screen
+from analysis.diffraction.texture import oriented
 
 COST_OF_A_PHASE = 24.0
 """By how much tempered χ² must fall for a phase: 3 effective parameters · ln(2,800)."""
 SIGNIFICANT = 3.5
 """Standard deviations by which the amount of a phase must differ from nothing."""
+SURE = 8.0
+"""Significance below which less than TRACE of the mass is a trace: possible, not identified."""
+TRACE = 0.02
 RIVAL_MARGIN = 12.0
-"""A rival whose tempered objective is worse by less than this is named."""
+"""A rival whose score is worse by less than this is named."""
 
-_CHUNK = 32
-_DISPLACEMENTS_MM = (-0.24, -0.16, -0.08, 0.0, 0.08, 0.16, 0.24)
-_STRAINS = (-0.006, -0.003, 0.0, 0.003, 0.006)
+Prior = Callable[[Sequence[int], Array], float]
+"""What is known against a set of candidates with these amounts, in units of S."""
+
+_BEAM = 2
+_BEAM_MARGIN = 20.0
 _TRIES = 3
-_COARSE = 1.0  # gain at which a refinement during the search stops
+_RIVALS_TRIED = 2
+_ROUNDS = 4
+_COARSE_STEPS, _FINAL_STEPS = 6, 25
+_COARSE, _FINE = 1.0, 0.05  # gain at which a refinement stops
+
+
+def indifferent(members: Sequence[int], amounts: Array) -> float:  # noqa: ARG001
+    """The prior that knows nothing."""
+    return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,229 +67,236 @@ class Found:
         members: Index of each phase of the fit among the candidates.
         rivals: (index in the fit, index of the candidate that explains nearly as much).
         probabilities: That each phase of the fit is there, 0 to 1.
+        traces: (index of a candidate that may be there too, its share of the mass).
     """
 
     fit: Fit
     members: tuple[int, ...]
     rivals: tuple[tuple[int, int], ...] = ()
     probabilities: tuple[float, ...] = (1.0,) * SLOTS
+    traces: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(slots=True)
-class _Chunk:
-    """Candidates drawn together; padded to one shape."""
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A refined set of candidates."""
 
-    first: int
-    count: int
-    lines: Batch
+    members: tuple[int, ...]
+    fit: Fit
+    against: float
+
+    def score(self, temperature: float) -> float:
+        return self.fit.cost(temperature) + self.against + COST_OF_A_PHASE * len(self.members)
+
+    def beats(self, other: "_Set") -> float:
+        """By how much its score is lower, at the temperature of the better fit."""
+        temperature = min(self.fit.temperature, other.fit.temperature)
+        return other.score(temperature) - self.score(temperature)
 
 
 def search(
-    measured: Measured, candidates: list[Lines], required: tuple[int, ...] = ()
+    measured: Measured,
+    candidates: list[Lines],
+    *,
+    required: tuple[int, ...] = (),
+    prior: Prior = indifferent,
 ) -> Found:
     """Find the phases of a pattern.
 
     Args:
         measured: The pattern.
         candidates: Lines of every structure that may be there.
-        required: Candidates to try first when they explain nearly as much as the best one.
+        required: Candidates to try whatever the screen says of them.
+        prior: What chemistry says against sets of candidates.
     """
-    chunks = _chunks(candidates)
-    members, fit = _seed(measured, candidates, chunks)
-    fit = refine(measured, fit, 6, _COARSE)
-    members, fit = _prune(measured, members, fit)
-    members, fit = _grow(measured, candidates, chunks, members, fit)
-    members, fit, rivals = _challenge(measured, candidates, chunks, members, fit, required)
-    fit = refine(measured, fit, 12)
-    members, fit = _prune(measured, members, fit)
-    kept = tuple((members.index(m), rival) for m, rival in rivals if m in members)
-    return Found(fit=fit, members=tuple(members), rivals=kept)
+    return _Search(measured, candidates, required, prior).run()
 
 
-class _Beside:
-    """What is left to explain beside a fit: everything weighted, and free of what is there."""
+class _Search:
+    def __init__(
+        self,
+        measured: Measured,
+        candidates: list[Lines],
+        required: tuple[int, ...],
+        prior: Prior,
+    ) -> None:
+        self._measured, self._candidates = measured, candidates
+        self._required, self._prior = required, prior
+        self._screen = Screen(measured, candidates)
+        self._tried: dict[tuple[int, ...], _Set] = {}
 
-    def __init__(self, measured: Measured, fit: Fit) -> None:
-        self._used = measured.used
-        self._root = np.sqrt(measured.weights[: measured.used])
-        present = profiles(measured, fit) if fit.lines else np.zeros((0, measured.used))
-        model = present.sum(0) + background_of(measured, fit)
-        linear = np.vstack([present[fit.amounts > 0], measured.basis[: measured.used].T])
-        linear = linear * self._root
-        linear /= np.linalg.norm(linear, axis=1)[:, None]
-        sizes, directions = np.linalg.eigh(linear @ linear.T)
-        kept = sizes > 1e-10
-        self._basis = (directions[:, kept] / np.sqrt(sizes[kept])).T @ linear
-        self.residual = self._free((measured.counts[: measured.used] - model) * self._root)
-
-    def columns(self, drawn: Array) -> Array:
-        """Profiles as they enter beside the fit, shape (candidates, used points)."""
-        return self._free(drawn[:, : self._used] * self._root)
-
-    def _free(self, values: Array) -> Array:
-        return values - (values @ self._basis.T) @ self._basis
-
-
-def _chunks(candidates: list[Lines]) -> list[_Chunk]:
-    return [
-        _Chunk(first, len(part), batch(part, (C_AXIS,) * len(part)))
-        for first in range(0, len(candidates), _CHUNK)
-        if (part := candidates[first : first + _CHUNK])
-    ]
-
-
-def _draw_all(measured: Measured, chunks: list[_Chunk], shared: Array, phase: Array) -> Array:
-    """Profiles of all candidates with the same parameters, shape (candidates, points)."""
-    phases = jnp.asarray(np.tile(phase, (_CHUNK, 1)))
-    drawn = [
-        np.asarray(
-            draw(
-                chunk.lines,
-                phases,
-                jnp.asarray(shared),
-                measured.instrument,
-                measured.grid,
-                slots=_CHUNK,
-                points=len(measured.counts),
-            )
-        )[: chunk.count]
-        for chunk in chunks
-    ]
-    return np.concatenate(drawn)
-
-
-def _seed(
-    measured: Measured, candidates: list[Lines], chunks: list[_Chunk]
-) -> tuple[list[int], Fit]:
-    """The displacement at which few candidates explain most, and the strongest of them."""
-    empty = start(measured, [])
-    beside = _Beside(measured, empty)
-    phase = np.zeros(PHASE_PARAMETERS)
-    phase[SIZE : SIZE + 2] = 0.1
-    best: tuple[float, float, Array] | None = None
-    for displacement in _DISPLACEMENTS_MM:
-        shared = shared_mean(measured.instrument)
-        shared[DISPLACEMENT], shared[GAUSS] = displacement, 0.1
-        drawn = _draw_all(measured, chunks, shared, phase)
-        explained, shares = _share_out(beside, drawn)
-        if best is None or explained > best[0]:
-            best = (explained, displacement, shares)
-    if best is None or best[0] <= 0:
-        return [], empty
-    _, displacement, shares = best
-    ranked = np.argsort(-shares, kind="stable")
-    chosen = [int(i) for i in ranked[:3] if shares[i] > 0.08 * shares.sum()]
-    return chosen, start(measured, [candidates[i] for i in chosen], displacement)
-
-
-def _share_out(beside: _Beside, drawn: Array) -> tuple[float, Array]:
-    """Non-negative amounts of all candidates: χ² taken out in all, and by each."""
-    columns, residual = beside.columns(drawn), beside.residual
-    gram, right = columns @ columns.T, columns @ residual
-    scale = 1 / np.sqrt(np.maximum(np.diag(gram), 1e-300))
-    gram, right = gram * np.outer(scale, scale) + 1e-8 * np.eye(len(gram)), right * scale
-    amounts = np.zeros(len(right))
-    for _ in range(150):  # coordinate descent: small, and never singular
-        before = amounts.copy()
-        for i in range(len(right)):
-            amounts[i] = max(0.0, amounts[i] + (right[i] - gram[i] @ amounts) / gram[i, i])
-        if np.max(np.abs(amounts - before)) < 1e-4 * np.max(np.abs(amounts) + 1e-12):
-            break
-    shares = amounts * right
-    return float(amounts @ right * 2 - amounts @ gram @ amounts), shares
-
-
-def _gains(measured: Measured, chunks: list[_Chunk], fit: Fit) -> tuple[Array, Array]:
-    """χ² that each candidate would take out beside a fit, and the cell strain for it."""
-    phase = np.zeros(PHASE_PARAMETERS)
-    if fit.lines:
-        weights = fit.amounts + 1e-12
-        phase = np.average(fit.phases[: len(fit.lines)], axis=0, weights=weights)
-        phase[:SIZE], phase[EXTRA_B:] = 0.0, 0.0
-    else:
-        phase[SIZE : SIZE + 2] = 0.05
-    beside = _Beside(measured, fit)
-    gains, strains = [], np.array(_STRAINS)
-    for strain in strains:
-        phase[0] = strain
-        columns = beside.columns(_draw_all(measured, chunks, fit.shared, phase))
-        along = np.maximum(columns @ beside.residual, 0.0)
-        power = np.einsum("cp,cp->c", columns, columns)
-        gains.append(along**2 / np.maximum(power, 1e-12 * np.max(power)))
-    table = np.array(gains)
-    return table.max(0), strains[table.argmax(0)]
-
-
-def _grow(
-    measured: Measured,
-    candidates: list[Lines],
-    chunks: list[_Chunk],
-    members: list[int],
-    fit: Fit,
-) -> tuple[list[int], Fit]:
-    while len(members) < SLOTS:
-        gains, strains = _gains(measured, chunks, fit)
-        gains[members] = 0.0
-        for index in np.argsort(-gains, kind="stable")[:_TRIES]:
-            if gains[index] / fit.temperature < COST_OF_A_PHASE / 4:
-                return members, fit
-            trial = with_phase(measured, fit, candidates[index], float(strains[index]))
-            trial = refine(measured, trial, 5, _COARSE)
-            better = fit.cost(trial.temperature) - trial.cost(trial.temperature)
-            if better > COST_OF_A_PHASE and trial.significance[-1] > SIGNIFICANT:
-                members, fit = _prune(measured, [*members, int(index)], trial)
+    def run(self) -> Found:
+        best = self._grown(self._seed())
+        for _ in range(_ROUNDS):
+            changed = self._challenged(self._pruned(best))
+            if changed is None:
                 break
-        else:
-            return members, fit
-    return members, fit
+            best = self._grown(changed)
+        return self._judged(*self._without_traces(self._settled(best)))
 
+    def _seed(self) -> _Set:
+        empty = start(self._measured, [])
+        displacement_mm, shares = self._screen.share_out(empty)
+        self._screen.place(displacement_mm)
+        self._twins = self._screen.twins()
+        ranked = np.argsort(-shares, kind="stable")
+        chosen = [int(i) for i in ranked[:3] if shares[i] > 0.08 * shares.sum()]
+        lines = [self._candidates[i] for i in chosen]
+        return self._refined(chosen, start(self._measured, lines, displacement_mm))
 
-def _prune(measured: Measured, members: list[int], fit: Fit) -> tuple[list[int], Fit]:
-    """Take out phases whose amount is not significant, the least significant first."""
-    while members:
-        weakest = int(np.argmin(fit.significance))
-        if fit.significance[weakest] > SIGNIFICANT:
-            break
-        fit = without_phase(measured, fit, weakest)
-        members = [m for i, m in enumerate(members) if i != weakest]
-    return members, fit
+    def _refined(
+        self,
+        members: Sequence[int],
+        fit: Fit,
+        steps: int = _COARSE_STEPS,
+        tolerance: float = _COARSE,
+    ) -> _Set:
+        fit = refine(self._measured, fit, steps, tolerance)
+        return _Set(tuple(members), fit, self._prior(members, fit.amounts))
 
+    def _grown(self, first: _Set) -> _Set:
+        """Add phases while any pays, following the _BEAM best sets."""
+        beam, best = [self._pruned(first)], first
+        best = beam[0]
+        while beam:
+            children: dict[frozenset[int], _Set] = {}
+            for parent in beam:
+                for child in self._additions(parent):
+                    children.setdefault(frozenset(child.members), child)
+            ranked = sorted(children.values(), key=lambda child: -child.beats(best))
+            if not ranked:
+                break
+            beam = [ranked[0]]
+            beam += [
+                other for other in ranked[1:_BEAM] if ranked[0].beats(other) < _BEAM_MARGIN
+            ]
+            if ranked[0].beats(best) > 0:
+                best = ranked[0]
+        return best
 
-def _challenge(
-    measured: Measured,
-    candidates: list[Lines],
-    chunks: list[_Chunk],
-    members: list[int],
-    fit: Fit,
-    required: tuple[int, ...],
-) -> tuple[list[int], Fit, list[tuple[int, int]]]:
-    """Put the best rival in the place of each phase; keep whichever explains more."""
-    rivals: list[tuple[int, int]] = []
-    for position in range(len(members)):
-        alone = without_phase(measured, fit, position)
-        gains, strains = _gains(measured, chunks, alone)
-        own = gains[members[position]]
-        others = [m for m in members if m != members[position]]
-        gains[members] = 0.0
-        gains[list(required)] *= 1.1
-        gains[others] = 0.0
-        rival = int(np.argmax(gains))
-        if gains[rival] < 0.7 * own:
-            continue
-        trial = refine(
-            measured,
-            with_phase(measured, alone, candidates[rival], float(strains[rival])),
-            6,
-            _COARSE,
+    def _additions(self, parent: _Set) -> list[_Set]:
+        """Sets with one phase more that beat their parent, pruned."""
+        if len(parent.members) >= SLOTS:
+            return []
+        gains = self._screen.gains(parent.fit)
+        worth = gains.chi2 / parent.fit.temperature
+        worth[self._twins[list(parent.members)].any(axis=0)] = 0.0
+        order = [int(i) for i in np.argsort(-worth, kind="stable")[:_TRIES]]
+        order = [i for i in order if worth[i] > COST_OF_A_PHASE / 4]
+        better = []
+        for index in order:
+            child = self._with(parent.members, parent.fit, index, gains)
+            if child.beats(parent) > 0 and self._shows(child, -1):
+                better.append(self._pruned(child))
+        return better
+
+    def _with(self, members: Sequence[int], fit: Fit, index: int, gains: Gains) -> _Set:
+        trial = with_phase(
+            self._measured,
+            fit,
+            self._candidates[index],
+            float(gains.strain[index]),
+            float(gains.width_deg[index] - WIDTHS_DEG[0]),
         )
-        worse = trial.cost(fit.temperature) - fit.cost(fit.temperature)
-        if worse < 0 and trial.significance[-1] > SIGNIFICANT:
-            defeated = members[position]
-            members = [*members[:position], *members[position + 1 :], rival]
-            fit = trial
-            if -worse < RIVAL_MARGIN:
-                rivals.append((rival, defeated))
-            return members, fit, rivals
-        if worse < RIVAL_MARGIN:
-            rivals.append((members[position], rival))
-    return members, fit, rivals
+        return self._refined((*members, index), trial)
+
+    def _shows(self, given: _Set, position: int) -> bool:
+        """Whether the amount of a phase is significant, and lines of its own prove it."""
+        if given.fit.significance[position] < SIGNIFICANT:
+            return False
+        return proven(self._measured, given.fit, position % len(given.members))
+
+    def _pruned(self, given: _Set) -> _Set:
+        """Take out phases whose amount is not significant, the least significant first."""
+        members, fit = given.members, given.fit
+        while members:
+            weakest = int(np.argmin(fit.significance))
+            if fit.significance[weakest] > SIGNIFICANT:
+                break
+            fit = without_phase(self._measured, fit, weakest)
+            members = tuple(m for i, m in enumerate(members) if i != weakest)
+        return _Set(members, fit, self._prior(members, fit.amounts))
+
+    def _challenged(self, given: _Set) -> _Set | None:
+        """The set with a phase replaced by the rival that beats it; None if none does."""
+        for position in range(len(given.members)):
+            for trial in self._swaps(given, position):
+                if trial.beats(given) > 0 and self._shows(trial, -1):
+                    return trial
+        return None
+
+    def _swaps(self, given: _Set, position: int) -> list[_Set]:
+        """The set with its best rivals in the place of one phase."""
+        alone = without_phase(self._measured, given.fit, position)
+        others = tuple(m for i, m in enumerate(given.members) if i != position)
+        gains = self._screen.gains(alone)
+        worth = gains.chi2.copy()
+        own = worth[given.members[position]]
+        worth[list(given.members)] = 0.0
+        order = [int(i) for i in np.argsort(-worth, kind="stable")[:_RIVALS_TRIED]]
+        order = [i for i in order if worth[i] > 0.6 * own]
+        order += [i for i in self._required if i not in order and worth[i] > 0.3 * own]
+        return [self._swapped(others, alone, index, gains) for index in order]
+
+    def _swapped(self, others: tuple[int, ...], alone: Fit, index: int, gains: Gains) -> _Set:
+        key = (*sorted(others), -1, index)
+        if key not in self._tried:
+            self._tried[key] = self._with(others, alone, index, gains)
+        return self._tried[key]
+
+    def _settled(self, given: _Set) -> _Set:
+        """Refine to the end, and take out what the rest can do without."""
+        fit = oriented(self._measured, given.fit)
+        best = self._refined(given.members, fit, _FINAL_STEPS, _FINE)
+        while best.members:
+            bare = [i for i in range(len(best.members)) if not self._shows(best, i)]
+            if bare:
+                weakest = min(bare, key=lambda i: best.fit.significance[i])
+                best = self._without(best, weakest)
+                continue
+            fewer = [self._without(best, i) for i in range(len(best.members))]
+            leanest = min(fewer, key=best.beats)
+            if best.beats(leanest) > 0:
+                break
+            best = self._refined(leanest.members, leanest.fit, _FINAL_STEPS, _FINE)
+        return best
+
+    def _without_traces(self, given: _Set) -> tuple[_Set, list[tuple[int, float]]]:
+        """The set without phases too weak to be sure of, and those with their shares."""
+        traces: list[tuple[int, float]] = []
+        while given.members:
+            shares = given.fit.amounts / given.fit.amounts.sum()
+            weak = (shares < TRACE) & (given.fit.significance < SURE)
+            if not weak.any():
+                break
+            position = int(np.argmin(np.where(weak, given.fit.significance, np.inf)))
+            traces.append((given.members[position], float(shares[position])))
+            given = self._without(given, position)
+            given = self._refined(given.members, given.fit, _FINAL_STEPS, _FINE)
+        return given, traces
+
+    def _without(self, given: _Set, position: int) -> _Set:
+        alone = without_phase(self._measured, given.fit, position)
+        members = tuple(m for i, m in enumerate(given.members) if i != position)
+        return self._refined(members, alone)
+
+    def _judged(self, best: _Set, traces: list[tuple[int, float]]) -> Found:
+        """Probabilities of the phases, from their rivals and from their absence."""
+        rivals: list[tuple[int, int]] = []
+        probabilities = []
+        for position in range(len(best.members)):
+            margins = [best.beats(self._without(best, position))]
+            for trial in self._swaps(best, position):
+                margin = best.beats(trial)
+                margins.append(margin)
+                if margin < RIVAL_MARGIN:
+                    rivals.append((position, trial.members[-1]))
+            odds = np.exp(-np.clip(margins, -20.0, 200.0) / 2).sum()
+            probabilities.append(float(1 / (1 + odds)))
+        return Found(
+            fit=best.fit,
+            members=best.members,
+            rivals=tuple(rivals),
+            probabilities=tuple(probabilities),
+            traces=tuple(traces),
+        )

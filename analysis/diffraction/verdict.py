@@ -35,6 +35,7 @@ class Evidence:
         competing: Other explanations, in words.
         target_has_rival: Whether one of them would take the place of the target.
         assumptions: What had to be assumed, in sentences.
+        traces: Phases that may be there too, too weak to be sure of, in words.
     """
 
     phases: tuple[PhaseAmount, ...]
@@ -48,6 +49,7 @@ class Evidence:
     competing: tuple[str, ...] = ()
     target_has_rival: bool = False
     assumptions: tuple[str, ...] = ()
+    traces: tuple[str, ...] = ()
 
 
 def judge(evidence: Evidence, target: str | None) -> Outcome:
@@ -129,4 +131,6 @@ def _remarks(evidence: Evidence) -> list[str]:
             "The background has a broad hump: part of the sample may be amorphous, and the "
             "fractions are of the crystalline part only."
         )
+    if evidence.traces:
+        remarks.append(f"Possibly there as a trace: {'; '.join(evidence.traces)}.")
     return remarks

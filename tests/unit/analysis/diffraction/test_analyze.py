@@ -156,6 +156,6 @@ def test_no_candidate_and_no_target(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no element"):
         analyze(pattern, elements=["Quux"])
     with pytest.raises(BadInput, match="is no folder"):
-        analyze(pattern, elements=["Y"], cif_dir=tmp_path / "none")
+        analyze(pattern, elements=["Y"], sources=tmp_path / "none")
     with pytest.raises(BadInput, match="no chemical formula"):
         analyze(pattern, elements=["Y"], target="?!")
