@@ -68,7 +68,8 @@ def analyze(
         precursors: What was weighed in, as ``TiO2`` or, with its mass, ``TiO2:0.40``. Sets of
             phases that do not keep the balance lose credit; none switches that off.
         extra_elements: Elements that may have come in besides. No candidate is made of these
-            alone.
+            alone; and as they come with the air, as oxygen, water and CO₂, none holds the
+            others without oxygen.
         instrument: The diffractometer; by default one with Cu Kα₁ and Kα₂, without
             monochromator, of the radius that the file states or 145 mm.
         particle_diameter_um: Diameter of the powder's particles, for microabsorption; 0
@@ -97,7 +98,12 @@ def _candidates(
 ) -> list[Reference]:
     allowed = named | extra
     listed = references(allowed, DEFAULT_SOURCES if sources is None else sources)
-    known = [reference for reference in listed if reference.elements & named]
+    known = [
+        reference
+        for reference in listed
+        if reference.elements & named
+        and ("O" in reference.elements or not reference.elements & extra)
+    ]
     if not known:
         raise BadInput(
             f"no reference structure holds only {', '.join(sorted(allowed))}; name more "

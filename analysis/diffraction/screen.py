@@ -208,7 +208,8 @@ def _draw(
         centre = jnp.round((place - start_deg) / step_deg).astype(jnp.int32)
         steps = jnp.arange(-_HALF_WINDOW, _HALF_WINDOW + 1, dtype=jnp.int32)
         index = centre[:, None] + steps[None]
-        u = ((start_deg + step_deg * index - place[:, None]) / width_deg) ** 2
+        angle = start_deg + step_deg * index.astype(jnp.float64)
+        u = ((angle - place[:, None]) / width_deg) ** 2
         shape = (jnp.exp(-2.7725887 * u) * 0.9394373 + 0.6366198 / (1 + 4 * u)) / 2
         index = jnp.where((index >= 0) & (index < points), index, points)
         out = jnp.zeros(points + 1)
