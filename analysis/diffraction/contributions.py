@@ -3,6 +3,8 @@
 import numpy as np
 
 from analysis.diffraction.arrays import Array
+from analysis.diffraction.asymmetric_unit import asymmetric_unit, group_name
+from analysis.diffraction.crystal import Crystal
 from analysis.diffraction.library import Reference
 from analysis.diffraction.measured import Measured
 from analysis.diffraction.profile import (
@@ -24,6 +26,8 @@ from analysis.diffraction.result import Contribution, Parameter
 
 _TICKS = 120
 _LARGEST_NM = 300.0
+_SMALL_STRAIN = 1e-5
+_FIXED = 1e-9  # a relative standard deviation below this is rounding
 
 
 def contribution(
@@ -41,6 +45,8 @@ def contribution(
     lines, parameters = fit.lines[index], fit.phases[index]
     crystal = reference.crystal()
     cell = lines.strained_cell(crystal, parameters)
+    operations, sites = asymmetric_unit(crystal, float(parameters[EXTRA_B]))
+    symbol, number = group_name(operations) or (crystal.space_group, crystal.number)
     size_nm = _size_nm(parameters, measured.instrument.wavelength1_ang)
     return Contribution(
         reference=reference.stem,
@@ -52,11 +58,16 @@ def contribution(
         size_nm=float(round(size_nm, 1)) if size_nm < _LARGEST_NM else None,
         density_g_per_cm3=round(lines.density_g_per_cm3, 4),
         parameters=_phase_parameters(fit, index),
+        cell_esds=_cell_esds(fit, index, crystal),
+        space_group=symbol,
+        number=number,
+        operations=operations,
+        sites=sites,
     )
 
 
 def shared_parameters(fit: Fit) -> tuple[Parameter, ...]:
-    """What was refined for all phases together."""
+    """What was refined for all phases together, and what the instrument held fixed."""
     _, esds = parameter_esds(fit)
     names = {
         DISPLACEMENT: ("displacement of the sample", "mm"),
@@ -66,9 +77,22 @@ def shared_parameters(fit: Fit) -> tuple[Parameter, ...]:
         KBETA: ("intensity of Kβ over Kα", ""),
         WLALPHA: ("intensity of W Lα over Kα", ""),
     }
-    return tuple(
+    refined = tuple(
         Parameter(name=name, value=float(fit.shared[k]), esd=float(esds[k]), unit=unit)
         for k, (name, unit) in names.items()
+    )
+    used = fit.instrument
+    held = (
+        ("wavelength Kα₁", used.wavelength1_ang, "Å"),
+        ("wavelength Kα₂", used.wavelength2_ang, "Å"),
+        ("intensity of Kα₂ over Kα₁", used.ratio, ""),
+        ("zero of 2θ", used.zero_deg, "deg"),
+        ("radius of the goniometer", used.radius_mm, "mm"),
+        ("2θ of the monochromator", used.monochromator_two_theta_deg, "deg"),
+    )
+    return refined + tuple(
+        Parameter(name=name, value=float(value), esd=0.0, unit=unit)
+        for name, value, unit in held
     )
 
 
@@ -94,6 +118,21 @@ def _phase_parameters(fit: Fit, index: int) -> tuple[Parameter, ...]:
         unit="relative mass",
     )
     return (amount, *parameters)
+
+
+def _cell_esds(fit: Fit, index: int, crystal: Crystal) -> tuple[float, ...]:
+    """Standard deviations of the refined cell, from those of its strains."""
+    lines, values = fit.lines[index], fit.phases[index]
+    esds = parameter_esds(fit)[0][index][: lines.strain_modes]
+    middle = lines.strained_cell(crystal, values)
+    variance = np.zeros(6)
+    for mode, esd in enumerate(esds):
+        moved = values.copy()
+        moved[mode] += _SMALL_STRAIN
+        slope = (lines.strained_cell(crystal, moved) - middle) / _SMALL_STRAIN
+        variance += (slope * esd) ** 2
+    esd6 = np.sqrt(variance)
+    return tuple(float(e) if e > _FIXED * c else 0.0 for e, c in zip(esd6, middle, strict=True))
 
 
 def _size_nm(parameters: Array, wavelength_ang: float) -> float:

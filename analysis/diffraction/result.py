@@ -28,6 +28,27 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One independent atom of a refined phase.
+
+    Attributes:
+        label: Element and a number.
+        element: Symbol.
+        position: Fractional coordinates, as in the reference structure.
+        multiplicity: How many of it are in the cell.
+        occupancy: Share of its place that it takes.
+        b_iso_ang2: Displacement factor B of the reference, with what was refined beyond it.
+    """
+
+    label: str
+    element: str
+    position: tuple[float, float, float]
+    multiplicity: int
+    occupancy: float
+    b_iso_ang2: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
     """One identified phase in the pattern.
 
@@ -41,6 +62,12 @@ class Contribution:
         size_nm: Apparent crystallite size from the Lorentzian width; None above 300 nm.
         density_g_per_cm3: X-ray density.
         parameters: Everything refined for this phase.
+        cell_esds: One standard deviation of each of ``cell``; 0 where symmetry fixes it. Made
+            of those of the strains as if these were independent.
+        space_group: International symbol in the setting of the operations.
+        number: Number of the space group.
+        operations: Symmetry operations, as ``x,y,z``.
+        sites: The independent atoms.
     """
 
     reference: str
@@ -52,6 +79,11 @@ class Contribution:
     size_nm: float | None
     density_g_per_cm3: float
     parameters: tuple[Parameter, ...] = ()
+    cell_esds: tuple[float, ...] = (0.0,) * 6
+    space_group: str = ""
+    number: int = 0
+    operations: tuple[str, ...] = ()
+    sites: tuple[Site, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +102,8 @@ class Analysis:
         origin: File the pattern came from.
         candidates: How many reference structures were compared.
         parameters: What was refined for all phases together.
+        unexplained_two_theta_deg: Where the strongest peaks of unknown phases stand.
+        traces: Phases that may be there too, too weak to be sure of, in words.
     """
 
     outcome: Outcome
@@ -83,15 +117,21 @@ class Analysis:
     origin: str
     candidates: int
     parameters: tuple[Parameter, ...] = ()
+    unexplained_two_theta_deg: tuple[float, ...] = ()
+    traces: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """Everything as compact JSON; counts to one digit after the point."""
+        """Everything as compact JSON.
+
+        All numbers are written in full but those of the curves: counts to one digit after the
+        point, the axis to 1e-6 degrees. What :meth:`from_json` reads writes the same again.
+        """
         step = (self.two_theta_deg[-1] - self.two_theta_deg[0]) / (len(self.observed) - 1)
         return json.dumps(
             {
                 "outcome": asdict(self.outcome),
-                "start_two_theta_deg": float(self.two_theta_deg[0]),
-                "step_two_theta_deg": float(step),
+                "start_two_theta_deg": round(float(self.two_theta_deg[0]), 6),
+                "step_two_theta_deg": round(float(step), 9),
                 "observed": _rounded(self.observed),
                 "calculated": _rounded(self.calculated),
                 "background": _rounded(self.background),
@@ -104,6 +144,8 @@ class Analysis:
                 "origin": self.origin,
                 "candidates": self.candidates,
                 "parameters": [asdict(parameter) for parameter in self.parameters],
+                "unexplained_two_theta_deg": list(self.unexplained_two_theta_deg),
+                "traces": list(self.traces),
             },
             separators=(",", ":"),
         )
@@ -128,6 +170,8 @@ class Analysis:
             origin=table["origin"],
             candidates=table["candidates"],
             parameters=_parameters(table),
+            unexplained_two_theta_deg=tuple(table.get("unexplained_two_theta_deg", ())),
+            traces=tuple(table.get("traces", ())),
         )
 
 
@@ -147,6 +191,12 @@ def _contribution(table: dict[str, Any]) -> Contribution:
             "ticks_deg": tuple(table["ticks_deg"]),
             "cell": tuple(table["cell"]),
             "parameters": _parameters(table),
+            "cell_esds": tuple(table.get("cell_esds", (0.0,) * 6)),
+            "operations": tuple(table.get("operations", ())),
+            "sites": tuple(
+                Site(**site | {"position": tuple(site["position"])})
+                for site in table.get("sites", ())
+            ),
         }
     )
 
