@@ -110,7 +110,7 @@ def _pattern(analysis: Any) -> Figure | None:
     except (KeyError, TypeError, ValueError) as error:
         log.warning("a stored analysis cannot be drawn: %r", error)
         return None
-    return slim(figure(refined).to_plotly_json())
+    return slim(figure(refined, switch=False).to_plotly_json())  # report.js has one
 
 
 def _json(figure: Figure) -> Markup:
