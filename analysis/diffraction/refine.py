@@ -52,7 +52,7 @@ _BROAD_DEG = 0.5
 
 # Prior mean, its standard deviation, and hard bounds of each parameter.
 _PHASE_MEAN = np.array([0.0] * STRAINS + [0.03, 0.03, 0.03, 0.0, 0.0])
-_PHASE_SIGMA = np.array([0.003] * STRAINS + [0.15, 0.2, 0.1, 0.4, 0.15])
+_PHASE_SIGMA = np.array([0.003] + [0.002] * (STRAINS - 1) + [0.15, 0.2, 0.1, 0.4, 0.15])
 _PHASE_LOW = np.array([-0.035] + [-0.02] * (STRAINS - 1) + [0.0, 0.0, 0.0, -0.6, -1.2])
 _PHASE_HIGH = np.array([0.035] + [0.02] * (STRAINS - 1) + [1.8, 2.5, 1.8, 2.5, 1.2])
 _SHARED_SIGMA = np.array([0.1, 0.05, 0.02, 0.1, 0.005, 0.002])

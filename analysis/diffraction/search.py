@@ -33,6 +33,8 @@ from analysis.diffraction.texture import oriented
 
 COST_OF_A_PHASE = 24.0
 """By how much tempered χ² must fall for a phase: 3 effective parameters · ln(2,800)."""
+COST_OF_A_STRAIN = 4.0
+"""The same for each way in which its cell may strain, beyond the first."""
 SIGNIFICANT = 3.5
 """Standard deviations by which the amount of a phase must differ from nothing."""
 SURE = 8.0
@@ -49,6 +51,7 @@ _BEAM_MARGIN = 20.0
 _TRIES = 3
 _RIVALS_TRIED = 2
 _ROUNDS = 4
+_NEAR, _VERY_NEAR = 300.0, 60.0
 _COARSE_STEPS, _FINAL_STEPS = 6, 25
 _COARSE, _FINE = 1.0, 0.05  # gain at which a refinement stops
 
@@ -86,7 +89,11 @@ class _Set:
     against: float
 
     def score(self, temperature: float) -> float:
-        return self.fit.cost(temperature) + self.against + COST_OF_A_PHASE * len(self.members)
+        cost = sum(
+            COST_OF_A_PHASE + COST_OF_A_STRAIN * (lines.strain_modes - 1)
+            for lines in self.fit.lines
+        )
+        return self.fit.cost(temperature) + self.against + cost
 
     def beats(self, other: "_Set") -> float:
         """By how much its score is lower, at the temperature of the better fit."""
@@ -123,7 +130,6 @@ class _Search:
         self._measured, self._candidates = measured, candidates
         self._required, self._prior = required, prior
         self._screen = Screen(measured, candidates)
-        self._tried: dict[tuple[int, ...], _Set] = {}
 
     def run(self) -> Found:
         best = self._grown(self._seed())
@@ -236,18 +242,12 @@ class _Search:
         order = [int(i) for i in np.argsort(-worth, kind="stable")[:_RIVALS_TRIED]]
         order = [i for i in order if worth[i] > 0.6 * own]
         order += [i for i in self._required if i not in order and worth[i] > 0.3 * own]
-        return [self._swapped(others, alone, index, gains) for index in order]
-
-    def _swapped(self, others: tuple[int, ...], alone: Fit, index: int, gains: Gains) -> _Set:
-        key = (*sorted(others), -1, index)
-        if key not in self._tried:
-            self._tried[key] = self._with(others, alone, index, gains)
-        return self._tried[key]
+        swaps = [self._with(others, alone, index, gains) for index in order]
+        return [self._refined(s.members, s.fit) if given.beats(s) < _NEAR else s for s in swaps]
 
     def _settled(self, given: _Set) -> _Set:
         """Refine to the end, and take out what the rest can do without."""
-        fit = oriented(self._measured, given.fit)
-        best = self._refined(given.members, fit, _FINAL_STEPS, _FINE)
+        best = self._finished(given)
         while best.members:
             bare = [i for i in range(len(best.members)) if not self._shows(best, i)]
             if bare:
@@ -281,18 +281,31 @@ class _Search:
         return self._refined(members, alone)
 
     def _judged(self, best: _Set, traces: list[tuple[int, float]]) -> Found:
-        """Probabilities of the phases, from their rivals and from their absence."""
+        """Probabilities of the phases, from their rivals and from their absence.
+
+        A rival that comes near is refined to the end; if it wins, it takes the place.
+        """
         rivals: list[tuple[int, int]] = []
-        probabilities = []
-        for position in range(len(best.members)):
-            margins = [best.beats(self._without(best, position))]
-            for trial in self._swaps(best, position):
-                margin = best.beats(trial)
-                margins.append(margin)
-                if margin < RIVAL_MARGIN:
-                    rivals.append((position, trial.members[-1]))
-            odds = np.exp(-np.clip(margins, -20.0, 200.0) / 2).sum()
-            probabilities.append(float(1 / (1 + odds)))
+        probabilities: list[float] = []
+        for _ in range(_ROUNDS):
+            rivals, probabilities, winner = [], [], best
+            for position in range(len(best.members)):
+                margins = [best.beats(self._without(best, position))]
+                for trial in self._swaps(best, position):
+                    margin = best.beats(trial)
+                    if margin < _VERY_NEAR:
+                        trial = self._finished(trial)
+                        margin = best.beats(trial)
+                    margins.append(margin)
+                    if margin < RIVAL_MARGIN:
+                        rivals.append((position, trial.members[-1]))
+                    if trial.beats(winner) > 0 and self._shows(trial, -1):
+                        winner = trial
+                odds = np.exp(-np.clip(margins, -20.0, 200.0) / 2).sum()
+                probabilities.append(float(1 / (1 + odds)))
+            if winner is best:
+                break
+            best = winner
         return Found(
             fit=best.fit,
             members=best.members,
@@ -300,3 +313,7 @@ class _Search:
             probabilities=tuple(probabilities),
             traces=tuple(traces),
         )
+
+    def _finished(self, given: _Set) -> _Set:
+        fit = oriented(self._measured, given.fit)
+        return self._refined(given.members, fit, _FINAL_STEPS, _FINE)
