@@ -1,17 +1,45 @@
 """``alab analyze``: the phases in measured patterns, without a laboratory."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alab.cli.options import AsJson
-from alab.cli.output import FAILED, percent, say, screen, show_facts, show_rows, write_error
+from alab.cli.output import (
+    FAILED,
+    percent,
+    say,
+    screen,
+    show_facts,
+    show_rows,
+    write_error,
+    write_json,
+)
 from alab.errors import AlabError, BadInput
 
 if TYPE_CHECKING:
-    from analysis.diffraction.result import Analysis
+    from analysis.diffraction.pattern import Pattern
+    from analysis.diffraction.profile import Instrument
+    from analysis.diffraction.result import Analysis, Contribution
+
+_CELL = ("a", "b", "c", "α", "β", "γ")
+_SAME_LAMBDA_ANG = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What is asked of every pattern alike."""
+
+    elements: tuple[str, ...]
+    target: str | None
+    precursors: tuple[str, ...]
+    sources: tuple[Path, ...]
+    instrument: "Instrument | None"
+    options: dict[str, Any]
 
 
 def analyze(
@@ -22,22 +50,73 @@ def analyze(
         ),
     ],
     elements: Annotated[
-        str, typer.Option(help="Elements the powder may hold, with commas between: Ba,Ti,O.")
-    ],
-    cif: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Folder of reference structures (CIF), beside those that come with alab.",
-            exists=True,
-            file_okay=False,
+            help="Elements the powder may hold, with commas between: Ba,Ti,O. Those of the "
+            "target and the precursors are added.",
         ),
     ] = None,
+    cif: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Reference structures of your own: a folder of CIFs, a CIF, or a snapshot of "
+            "computed ones (.json, .json.gz); may be repeated. They go before those that come "
+            "with alab.",
+            exists=True,
+        ),
+    ] = None,
+    only_cif: Annotated[
+        bool,
+        typer.Option("--only-cif", help="Use the structures of --cif and no others."),
+    ] = False,
     target: Annotated[
         str | None, typer.Option(help="Formula that was to be made; the verdict is on it.")
     ] = None,
-    html: Annotated[
+    precursors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORMULA[:MASS]",
+            help="What was weighed in, with commas between: BaCO3:1.2,TiO2:0.4. Phases that do "
+            "not keep its balance lose credit; masses in any unit, for all or for none.",
+        ),
+    ] = None,
+    instrument: Annotated[
         Path | None,
-        typer.Option(help="Write the refined pattern to this HTML file; one pattern only."),
+        typer.Option(
+            metavar="FILE",
+            help="Instrument file of the diffractometer, made by alab calibrate.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    particle_um: Annotated[
+        float | None,
+        typer.Option(
+            "--particle-um",
+            help="Diameter of the particles in µm, for microabsorption; 0 leaves that out. "
+            "2 unless the instrument file tells another.",
+            min=0.0,
+            max=1000.0,
+            show_default=False,
+        ),
+    ] = None,
+    spike: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMULA:SHARE",
+            help="Crystalline standard that was mixed in, and its share of the weight: "
+            "Al2O3:0.10. It tells how much is amorphous.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write into this folder, for each pattern: NAME.json with everything, "
+            "pictures NAME.html and NAME.png, and NAME-PHASE.cif of each refined structure.",
+            file_okay=False,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,21 +126,25 @@ def analyze(
     ends with 1.
     """
     files = _files(patterns)
-    if html is not None and len(files) > 1:
-        raise BadInput(f"--html takes one pattern, not {len(files)}; give one file")
-    chosen = _elements(elements)
+    question = _question(
+        elements, target, precursors, _sources(cif or (), only_cif), instrument, particle_um
+    )
+    if spike is not None:
+        question.options["spike"] = spike
+    names = _names(files)
+    if out is not None:
+        _make_folder(out)
     done: list[dict[str, Any]] = []
-    for file, analysis in _analysed(files, chosen, cif, target, bar=as_json):
-        row = {"file": str(file), "target": target, **_summary(analysis)}
-        done.append(row)
+    for file, analysis in _analysed(files, question):
+        done.append({"file": str(file), "target": target, **_whole(analysis, target)})
         if not as_json:
-            _write(row)
-        if html is not None:
-            _write_html(analysis, html)
+            _write(file, analysis, target)
+        if out is not None:
+            done[-1]["files"] = _write_files(analysis, out, names[file])
+            if not as_json:
+                say(f"Wrote {len(done[-1]['files'])} files, {out / names[file]}*")
     if as_json:
-        _write_json(done, alone=len(files) == 1)
-    elif html is not None:
-        say(f"Wrote {html}")
+        write_json(done[0] if len(files) == 1 else done)
     if len(done) < len(files):
         raise typer.Exit(FAILED)
 
@@ -78,7 +161,60 @@ def _files(given: Sequence[Path]) -> list[Path]:
             files.append(path)
         else:
             raise BadInput(f"there is no file {path}")
-    return files
+    return list(dict.fromkeys(files))
+
+
+def _names(files: Sequence[Path]) -> dict[Path, str]:
+    """What files for each pattern begin with; endings stay where stems are alike."""
+    stems = [file.stem for file in files]
+    names: dict[Path, str] = {}
+    for file in files:
+        name = file.stem if stems.count(file.stem) == 1 else file.name
+        if name in names.values():
+            raise BadInput(f"two patterns are called {name}; analyse their folders one by one")
+        names[file] = name
+    return names
+
+
+def _sources(cif: Sequence[Path], only: bool) -> tuple[Path, ...]:
+    from analysis.diffraction.library import DEFAULT_SOURCES
+
+    if only and not cif:
+        raise BadInput("--only-cif leaves no structures; name some with --cif")
+    return tuple(cif) if only else (*cif, *DEFAULT_SOURCES)
+
+
+def _question(
+    elements: str | None,
+    target: str | None,
+    precursors: Sequence[str] | None,
+    sources: tuple[Path, ...],
+    instrument: Path | None,
+    particle_um: float | None,
+) -> _Question:
+    from analysis.diffraction.instrument import read_instrument
+    from analysis.diffraction.library import elements_of
+
+    weighed = [w.strip() for text in precursors or () for w in text.split(",") if w.strip()]
+    named = [] if elements is None else _elements(elements)
+    formulas = [word.partition(":")[0] for word in weighed] + ([target] if target else [])
+    named += sorted({symbol for formula in formulas for symbol in elements_of(formula)})
+    if not named:
+        raise BadInput(
+            "which elements may the powder hold? Name them with --elements Ba,Ti,O, or with "
+            "--target or --precursors"
+        )
+    made = read_instrument(instrument) if instrument is not None else None
+    if particle_um is None and made is not None:
+        particle_um = made.particle_diameter_um
+    return _Question(
+        elements=tuple(dict.fromkeys(named)),
+        target=target,
+        precursors=tuple(weighed),
+        sources=sources,
+        instrument=made.to_instrument() if made is not None else None,
+        options={} if particle_um is None else {"particle_diameter_um": particle_um},
+    )
 
 
 def _elements(text: str) -> list[str]:
@@ -92,75 +228,174 @@ def _elements(text: str) -> list[str]:
     return symbols
 
 
-def _analysed(
-    files: Sequence[Path],
-    elements: Sequence[str],
-    cif: Path | None,
-    target: str | None,
-    *,
-    bar: bool,
-) -> "Iterator[tuple[Path, Analysis]]":
-    """Analyse one by one, with a bar on standard error where the results are no progress."""
-    from rich.progress import track
-
+def _analysed(files: Sequence[Path], question: _Question) -> "Iterator[tuple[Path, Analysis]]":
+    """Analyse one by one; on a terminal it is seen how far that is."""
     from analysis.diffraction.analyze import analyze as analyse_pattern
     from analysis.diffraction.pattern import read_pattern
 
-    console = screen(errors=True)
-    hidden = not (bar and console.is_terminal)
-    for file in track(files, "Analysing", console=console, transient=True, disable=hidden):
+    for number, file in enumerate(files):
         try:
-            pattern = read_pattern(file)
-            found = analyse_pattern(pattern, elements=elements, target=target, sources=cif)
+            with _working(file, number, len(files)):
+                pattern = read_pattern(file)
+                _same_wavelength(pattern, question.instrument)
+                found = analyse_pattern(
+                    pattern,
+                    elements=question.elements,
+                    target=question.target,
+                    sources=question.sources,
+                    precursors=question.precursors,
+                    instrument=question.instrument,
+                    **question.options,
+                )
         except AlabError as error:
             if len(files) == 1:
                 raise
-            write_error(error)
+            write_error(_in(file, error))
         else:
             yield file, found
 
 
-def _summary(analysis: "Analysis") -> dict[str, Any]:
+def _in(file: Path, error: AlabError) -> AlabError:
+    """The error with the name of the file, where it does not say it."""
+    return error if file.name in str(error) else type(error)(f"{file.name}: {error}")
+
+
+def _same_wavelength(pattern: "Pattern", instrument: "Instrument | None") -> None:
+    if instrument is None or not pattern.wavelength_stated:
+        return
+    if abs(pattern.wavelength_ang - instrument.wavelength1_ang) > _SAME_LAMBDA_ANG:
+        raise BadInput(
+            f"the pattern was measured with {pattern.wavelength_ang:.5f} Å, and the instrument "
+            f"file is for {instrument.wavelength1_ang:.5f} Å; give the file of that instrument"
+        )
+
+
+@contextmanager
+def _working(file: Path, done: int, total: int) -> Iterator[None]:
+    """A spinner on standard error if that is a terminal, and a bar if there are many."""
+    console = screen(errors=True)
+    if not console.is_terminal:
+        yield
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    columns: list[Any] = [SpinnerColumn()]
+    if total > 1:
+        columns += [BarColumn(), MofNCompleteColumn()]
+    text = f"Analysing {file.name}"
+    if done == 0:
+        text += " (what is compiled at first takes some seconds)"
+    # Standard output may go elsewhere: it must not be drawn through this one.
+    with Progress(
+        *columns,
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+    ) as progress:
+        progress.add_task(text, total=total, completed=done)
+        yield
+
+
+def _whole(analysis: "Analysis", target: str | None) -> dict[str, Any]:
+    """All numbers of an analysis; the curves are in the files of --out."""
     from alab.store.codec import encode
 
-    return encode(analysis.outcome)
+    structures = [
+        {key: value for key, value in asdict(part).items() if key != "counts"}
+        for part in analysis.contributions
+    ]
+    return {
+        **encode(analysis.outcome),
+        **({} if target else {"verdict": None}),
+        "unexplained_two_theta_deg": list(analysis.unexplained_two_theta_deg),
+        "traces": list(analysis.traces),
+        "candidates": analysis.candidates,
+        "parameters": [asdict(parameter) for parameter in analysis.parameters],
+        "structures": structures,
+    }
 
 
-def _write(row: dict[str, Any]) -> None:
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"cannot make {out}: {error.strerror}; choose a folder that you may write to"
+        ) from error
+
+
+def _write_files(analysis: "Analysis", out: Path, name: str) -> list[str]:
+    from analysis.diffraction.plot import write_html, write_png
+    from analysis.diffraction.write_cif import write_cifs
+
+    named = replace(analysis, sample=analysis.sample or name)
+    whole = out / f"{name}.json"
+    try:
+        whole.write_text(named.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"cannot write {whole}: {error.strerror}; choose a folder that you may write to"
+        ) from error
+    pictures = out / f"{name}.html", out / f"{name}.png"
+    write_html(named, pictures[0])
+    write_png(named, pictures[1])
+    return [str(path) for path in (whole, *pictures, *write_cifs(named, out, name))]
+
+
+def _write(file: Path, analysis: "Analysis", target: str | None) -> None:
+    outcome = analysis.outcome
     show_facts(
         {
-            "Pattern": row["file"],
-            "Verdict": row["verdict"] if row["target"] else "",
-            "R_wp %": f"{row['r_wp_percent']:.2f}",
-            "Unexplained %": percent(row["unexplained_fraction"]),
-            "Amorphous suspected": "yes" if row["amorphous_suspected"] else "",
-            "Because": " ".join(row["reasons"]),
-            "Competing": " ".join(row["competing"]),
+            "Pattern": str(file),
+            "Verdict": outcome.verdict if target else "",
+            "Because": " ".join(outcome.reasons),
+            "Competing": " ".join(outcome.competing),
+            "R_wp": f"{outcome.r_wp_percent:.2f} %",
+            "Unexplained": f"{percent(outcome.unexplained_fraction)} % of the net counts",
+            "Compared": f"{analysis.candidates} reference structures",
         }
     )
     show_rows(
-        row["phases"],
+        [
+            {
+                "formula": phase.formula,
+                "space_group": phase.space_group,
+                "weight": f"{percent(phase.weight_fraction)} ± "
+                f"{percent(phase.weight_fraction_esd)}",
+                "interval": " – ".join(percent(end) for end in phase.interval90),
+                "probability": _probability(phase.probability),
+                "cell": _cell(part),
+                "size": f"{part.size_nm:.0f}" if part.size_nm is not None else "> 300",
+                "reference": phase.reference,
+            }
+            for phase, part in zip(outcome.phases, analysis.contributions, strict=True)
+        ],
         [
             ("Phase", "formula"),
             ("Space group", "space_group"),
-            ("wt %", lambda phase: percent(phase["weight_fraction"])),
-            ("± wt %", lambda phase: percent(phase["weight_fraction_esd"])),
+            ("wt %", "weight"),
+            ("90 % interval", "interval"),
+            ("Probability", "probability"),
+            ("Cell / Å, °", "cell"),
+            ("Size / nm", "size"),
             ("Reference", "reference"),
         ],
         empty="No crystalline phase was found.",
     )
 
 
-def _write_json(done: list[dict[str, Any]], *, alone: bool) -> None:
-    from alab.cli.output import write_json
-
-    write_json(done[0] if alone else done)
+def _probability(share: float) -> str:
+    return "> 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
 
 
-def _write_html(analysis: "Analysis", path: Path) -> None:
-    from analysis.diffraction.plot import figure
+def _cell(part: "Contribution") -> str:
+    """What is free in a cell, with standard deviations: ``a 4.0012(3), c 3.8575(3)``."""
+    from analysis.diffraction.write_cif import with_esd
 
-    try:
-        figure(analysis).write_html(path, include_plotlyjs=True)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}") from error
+    shown: list[str] = []
+    for i, (name, value, esd) in enumerate(zip(_CELL, part.cell, part.cell_esds, strict=True)):
+        told = part.cell[3 * (i // 3) : i]
+        if esd > 0 and not any(abs(value - other) < 1e-6 for other in told):
+            shown.append(f"{name} {with_esd(value, esd)}")
+    return ", ".join(shown)
