@@ -113,7 +113,8 @@ class _Strict(BaseModel):
 class DeviceDefinition(_Strict):
     """One device of the lab file.
 
-    Furnaces have the fields from ``furnace_class`` on; others leave them out.
+    Furnaces have the fields from ``furnace_class`` on, a diffractometer may name its
+    instrument file (made by ``alab calibrate``); others leave them out.
     """
 
     kind: str
@@ -126,6 +127,7 @@ class DeviceDefinition(_Strict):
     door_limit_c: float = Field(200.0, gt=0)
     resolution_mg: float = Field(0.1, gt=0)
     min_dose_mg: float = Field(5.0, gt=0)
+    instrument: Path | None = None
 
 
 class PlaceDefinition(_Strict):
@@ -210,6 +212,16 @@ class LabDefinition(_Strict):
         }
         return self.model_copy(update={"devices": devices})
 
+    def with_files_in(self, folder: Path) -> "LabDefinition":
+        """The same laboratory, its relative paths taken from the folder of its lab file."""
+        devices = {
+            name: device.model_copy(update={"instrument": folder / device.instrument})
+            if device.instrument is not None
+            else device
+            for name, device in self.devices.items()
+        }
+        return self.model_copy(update={"devices": devices})
+
     def devices_with(
         self, capability: Capability, kinds: Mapping[str, DeviceKind]
     ) -> list[str]:
@@ -265,7 +277,7 @@ def load_lab(path: Path, kinds: Mapping[str, DeviceKind]) -> LabDefinition:
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(path, text, str(error)) from error
     try:
-        lab = LabDefinition.model_validate(table)
+        lab = LabDefinition.model_validate(table).with_files_in(path.parent)
     except ValidationError as error:
         mistakes = [
             (_path_in_file(e["loc"]), _in_words(e["msg"], e["type"])) for e in error.errors()
@@ -314,9 +326,19 @@ def _device_mistakes(lab: LabDefinition, kinds: Mapping[str, DeviceKind]) -> lis
                     )
                 )
             seen.setdefault(key, name)
+        if device.instrument is not None:
+            found += _instrument_mistakes((*here, "instrument"), device.instrument, kind)
         if kind.capability is Capability.FURNACE:
             found += _furnace_mistakes(lab, name, device, kinds)
     return found
+
+
+def _instrument_mistakes(here: tuple[str, ...], file: Path, kind: DeviceKind) -> list[Mistake]:
+    if kind.capability is not Capability.DIFFRACTOMETER:
+        return [(here, "only a diffractometer has an instrument file; take it out")]
+    if not file.is_file():
+        return [(here, f"there is no file {file}; make it with 'alab calibrate'")]
+    return []
 
 
 def _furnace_mistakes(

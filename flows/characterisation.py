@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import acreate_image_artifact, acreate_markdown_artifact
@@ -18,8 +19,9 @@ from alab.laboratory import Laboratory
 from alab.life import Event, Status
 from alab.models import Outcome, Recipe
 from alab.store.codec import decode, encode, pack
-from alab.store.tables import AttemptRow, SlotRow
+from alab.store.tables import AttemptRow, DoseRow, SlotRow
 from analysis.diffraction.analyze import analyze
+from analysis.diffraction.instrument import read_instrument
 from analysis.diffraction.pattern import parse_pattern
 from analysis.diffraction.result import Analysis
 from flows.context import current_laboratory
@@ -44,7 +46,14 @@ async def characterise(sample: str) -> None:
     assert attempt.scan is not None  # noqa: S101
     pattern = parse_pattern(zlib.decompress(attempt.scan), attempt.scan_filename or sample)
     recipe = decode(Recipe, attempt.recipe)
-    study = partial(analyze, pattern, elements=_elements(recipe), target=recipe.target)
+    study = partial(
+        analyze,
+        pattern,
+        elements=_elements(recipe),
+        target=recipe.target,
+        precursors=_weighed_in(laboratory, sample, recipe),
+        **_optics(laboratory.lab.devices[xrd].instrument),
+    )
     analysis = await asyncio.to_thread(study)
     with laboratory.store.begin() as session:
         stored = session.get_one(AttemptRow, attempt.id)
@@ -168,6 +177,26 @@ def _elements(recipe: Recipe) -> set[str]:
     formulas = [recipe.target, *(p.formula for p in recipe.precursors)]
     put_in = {str(el) for formula in formulas for el in Composition(formula).elements}
     return put_in | {"O"}
+
+
+def _weighed_in(laboratory: Laboratory, sample: str, recipe: Recipe) -> list[str]:
+    """Each precursor with the mass in mg that the doser weighed, as the analysis takes it."""
+    with laboratory.store.begin() as session:
+        doses = session.scalars(select(DoseRow).where(DoseRow.sample == sample)).all()
+        weighed_mg = {dose.formula: dose.dosed_mg for dose in doses}
+    masses_mg = {p.formula: weighed_mg.get(p.formula, p.mass_mg) for p in recipe.precursors}
+    return [f"{formula}:{mass_mg:.4f}" for formula, mass_mg in masses_mg.items()]
+
+
+def _optics(file: Path | None) -> dict[str, Any]:
+    """What the instrument file of the diffractometer tells the analysis, if there is one."""
+    if file is None:
+        return {}
+    known = read_instrument(file)
+    told: dict[str, Any] = {"instrument": known.to_instrument()}
+    if known.particle_diameter_um is not None:
+        told["particle_diameter_um"] = known.particle_diameter_um
+    return told
 
 
 def _in_words(target: str, outcome: Outcome) -> str:

@@ -222,6 +222,22 @@ def test_mistake_is_named_by_file_line_and_key(mistake: str, lab_text: str, load
     assert named[0].startswith(f"lab.toml:{lines[-1]}: {key}")
 
 
+def test_an_instrument_file_lies_beside_the_lab_file(
+    lab_text: str, load: Load, tmp_path: Path
+) -> None:
+    kind = 'kind = "a_diffractometer"'
+    assert kind in lab_text
+    text = lab_text.replace(kind, f'{kind}\ninstrument = "optics.toml"')
+    with pytest.raises(LabFileError, match=r"instrument: there is no file .*optics\.toml"):
+        load(text)
+    (tmp_path / "optics.toml").write_text('name = "aeris"\n', encoding="utf-8")
+    files = {device.instrument for device in load(text).devices.values()}
+    assert files == {None, tmp_path / "optics.toml"}
+    mixer = lab_text.replace('kind = "a_mixer"', 'kind = "a_mixer"\ninstrument = "optics.toml"')
+    with pytest.raises(LabFileError, match="only a diffractometer has an instrument file"):
+        load(mixer)
+
+
 def test_all_mistakes_are_told_at_once(lab_text: str, load: Load) -> None:
     text = lab_text.replace('"a_mixer"', '"x"').replace("= 1100", "= 1300")
     with pytest.raises(LabFileError) as caught:
