@@ -193,12 +193,11 @@ def _question(
     particle_um: float | None,
 ) -> _Question:
     from analysis.diffraction.instrument import read_instrument
-    from analysis.diffraction.library import elements_of
 
     weighed = [w.strip() for text in precursors or () for w in text.split(",") if w.strip()]
     named = [] if elements is None else _elements(elements)
     formulas = [word.partition(":")[0] for word in weighed] + ([target] if target else [])
-    named += sorted({symbol for formula in formulas for symbol in elements_of(formula)})
+    named += sorted({symbol for formula in formulas for symbol in _elements_of(formula)})
     if not named:
         raise BadInput(
             "which elements may the powder hold? Name them with --elements Ba,Ti,O, or with "
@@ -225,6 +224,18 @@ def _elements(text: str) -> list[str]:
         raise BadInput("--elements names none; write --elements Ba,Ti,O")
     if wrong := [symbol for symbol in symbols if not Element.is_valid_symbol(symbol)]:
         raise BadInput(f"{', '.join(wrong)}: no element; write --elements Ba,Ti,O")
+    return symbols
+
+
+def _elements_of(formula: str) -> set[str]:
+    """Elements of a formula; what only looks like one (Zx2) is refused too."""
+    from pymatgen.core import Element
+
+    from analysis.diffraction.library import elements_of
+
+    symbols = set(elements_of(formula))
+    if not symbols or not all(map(Element.is_valid_symbol, symbols)):
+        raise BadInput(f"{formula!r} is no chemical formula; write it like BaTiO3")
     return symbols
 
 
