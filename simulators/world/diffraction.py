@@ -1,10 +1,12 @@
 """The pattern a powder gives on the simulated benchtop diffractometer.
 
-    y(2θ) = B(2θ) + K Σⱼ vⱼ/μ̄ Σ_hkl I(hkl) φ(2θ − 2θ_hkl),   N ~ Poisson(y)
+    y(2θ) = B(2θ) + K Σⱼ τⱼ vⱼ/μ̄ Σ_hkl S(θ) I(hkl) φ(2θ − 2θ_hkl),   N ~ Poisson(y)
 
-with the volume fraction vⱼ of each phase, the mean absorption μ̄ = Σ vⱼ μⱼ, and profiles φ of
-unit area. Lines lie at 2 asin(λq/4π) − (2 s cosθ / R)(180°/π) for a specimen displaced by s.
-Displacement, cell, size, strain and texture are drawn for each sample and phase.
+with the volume fraction vⱼ of each phase, the mean absorption μ̄ = Σ vⱼ μⱼ, microabsorption τ,
+surface roughness S, and profiles φ of unit area; a little Kβ comes through the filter. Lines
+lie at 2 asin(λq/4π) − (2 s cosθ / R)(180°/π) for a specimen displaced by s.
+Displacement, roughness, cell, size, strain, texture and particles are drawn for each sample
+and phase.
 """
 
 import math
@@ -18,6 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Composition
 
+from simulators.world.diffraction_surface import (
+    MOST_ROUGH,
+    microabsorption,
+    particle_diameter_um,
+    roughness,
+)
 from simulators.world.matter import Powder, reduced
 from simulators.world.world import World
 from simulators.world.xray_lines import Lines, lines_of
@@ -57,6 +65,11 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
 SCALE = 2_400.0
 """K per second of counting: counts·degree·Å⁶·cm⁻¹/e² of Kα₁."""
 
+KB_ANG = 1.392234
+KB_RATIO = 0.004
+"""Kβ over Kα₁ behind the nickel filter; its lines have the shape of those of Kα₁."""
+
+_WEAKEST_IN_KB = 0.02  # of the strongest line of a phase
 _BACKGROUND_PER_S = 45.0
 _AIR_SCATTER_PER_S = 140.0
 _GLASS_PER_S = 95.0
@@ -75,10 +88,12 @@ class Mount:
     Attributes:
         displacement_mm: Height of the surface over the axis, down is positive.
         background: Factor on the background.
+        rough: Roughness p of the surface.
     """
 
     displacement_mm: float
     background: float
+    rough: float
 
 
 def scan(
@@ -119,6 +134,7 @@ def mount_of(world: World, sample: str) -> Mount:
     return Mount(
         displacement_mm=float(rng.normal(0.0, 0.035)),
         background=float(math.exp(rng.normal(0.0, 0.1))),
+        rough=float(rng.uniform(0.0, MOST_ROUGH)),
     )
 
 
@@ -148,6 +164,10 @@ def expected_counts(world: World, powder: Powder, *, sample: str, program: Progr
     ) / max(1.0 - hidden, 1e-6)
     for formula, lines in drawn.items():
         strength = SCALE * program.counting_time_s * volumes[formula] / absorption_per_cm
+        strength *= microabsorption(
+            lines.absorption_per_cm - absorption_per_cm,
+            particle_diameter_um(world, sample, formula),
+        )
         character = world.rng("grains", sample, formula)
         _draw_phase(counts, program, lines, strength, mount, character)
     return counts
@@ -171,9 +191,14 @@ def _draw_phase(
     )
     areas = strength * lines.textured(march)
     q_per_ang = lines.q_per_ang / stretch
-    for wavelength_ang, share in ((KA1_ANG, 1.0), (KA2_ANG, KA2_RATIO)):
+    strong = areas > _WEAKEST_IN_KB * areas.max()
+    for wavelength_ang, share, shape_ang, shown in (
+        (KA1_ANG, 1.0, KA1_ANG, areas > 0.0),
+        (KA2_ANG, KA2_RATIO, KA2_ANG, areas > 0.0),
+        (KB_ANG, KB_RATIO, KA1_ANG, strong),
+    ):
         sine = q_per_ang * wavelength_ang / (4.0 * math.pi)
-        seen = sine < 0.999
+        seen = (sine < 0.999) & shown
         theta = np.arcsin(sine[seen])
         shift = -2.0 * mount.displacement_mm * np.cos(theta) / RADIUS_MM
         profiles.draw(
@@ -181,9 +206,9 @@ def _draw_phase(
             program.start_deg,
             program.step_deg,
             DrawnLines(
-                wavelength_ang=wavelength_ang,
+                wavelength_ang=shape_ang,
                 two_theta_deg=np.degrees(2.0 * theta + shift),
-                area=areas[seen] * share,
+                area=areas[seen] * share * roughness(mount.rough, sine[seen]),
             ),
         )
 

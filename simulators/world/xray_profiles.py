@@ -117,7 +117,7 @@ class DrawnLines:
     """Lines of one wavelength.
 
     Attributes:
-        wavelength_ang: ``KA1_ANG`` or ``KA2_ANG``.
+        wavelength_ang: Whose shape the lines have: ``KA1_ANG`` or ``KA2_ANG``.
         two_theta_deg: Where they are, displacement included.
         area: Counts·degree under each.
     """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from simulators.world import diffraction_surface
 from simulators.world.diffraction import PROGRAMS, expected_counts, mount_of, scan
 from simulators.world.matter import Charge, Powder
 from simulators.world.world import World
@@ -181,16 +182,54 @@ def test_a_file_without_atoms_is_refused(tmp_path):
         lines_of(empty)
 
 
-def test_absorption_by_the_other_phase_weakens_lines(world, cifs):
+def test_absorption_by_the_other_phase_weakens_lines(world, cifs, monkeypatch):
     """Klug & Alexander: I/I_pure = w (μ/ρ) / Σ wᵢ (μ/ρ)ᵢ; Si has 63.7 cm²/g (ITC C)."""
     silicon, boride = (
         lines.absorption_per_cm / lines.density_g_per_cm3
         for lines in (lines_of(cifs["Si"]), lines_of(cifs["LaB6"]))
     )
     assert silicon == pytest.approx(63.7, rel=0.07)
+    monkeypatch.setattr(diffraction_surface, "PARTICLE_DIAMETER_UM", 0.0)
     pure = area(net(world, powder_of(Si=100.0)), 27.9, 29.0)
     mixed = area(net(world, powder_of(Si=50.0, LaB6=50.0)), 27.9, 29.0)
     assert mixed / pure == pytest.approx(silicon / (silicon + boride), rel=0.03)
+
+
+def test_coarse_grains_that_absorb_more_show_less(world, monkeypatch):
+    """LaB6 absorbs ten times as much as Si: the coarser the grains, the less of it shows."""
+    powder = powder_of(Si=50.0, LaB6=50.0)
+    shown = []
+    for diameter_um in (0.0, 2.0, 8.0):
+        monkeypatch.setattr(diffraction_surface, "PARTICLE_DIAMETER_UM", diameter_um)
+        counts = net(world, powder)
+        shown.append(area(counts, 29.9, 30.9) / area(counts, 27.9, 29.0))
+    assert 0.7 < shown[1] / shown[0] < 0.98
+    assert shown[2] < shown[1]
+
+
+@pytest.mark.parametrize("excess_per_cm", [-400.0, 0.0, 900.0])
+def test_microabsorption_of_small_spheres_is_that_of_their_mean_path(excess_per_cm):
+    """A point in a sphere lies 3/4 R from its surface along any direction, on the mean."""
+    factor = diffraction_surface.microabsorption(excess_per_cm, 1.0)
+    assert math.log(factor) == pytest.approx(-excess_per_cm * 0.75 * 1e-4, abs=0.002)
+    assert (factor == 1.0) == (excess_per_cm == 0.0)
+
+
+def test_a_rough_surface_hides_lines_at_low_angles():
+    sine = np.sin(np.radians([5.0, 10.0, 30.0, 45.0]))
+    smooth, rough = (diffraction_surface.roughness(p, sine) for p in (0.0, 0.03))
+    assert smooth == pytest.approx(1.0)
+    assert np.all(np.diff(rough) > 0)
+    assert 0.75 < rough[0] < 0.9
+    assert rough[3] == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_little_kbeta_comes_through(world):
+    """Kβ of Si 111 (d = 3.1356 Å) stands at 25.65°."""
+    counts = net(world, powder_of(Si=1.0))
+    main, ghost = area(counts, 27.9, 29.0), area(counts, 25.45, 25.85)
+    beside = area(counts, 24.65, 25.05)
+    assert (ghost - beside) / main == pytest.approx(0.004 / 1.5, rel=0.25)
 
 
 def test_a_nonstandard_setting_keeps_all_its_reflections(tmp_path):
