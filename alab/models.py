@@ -172,14 +172,20 @@ class Outcome:
 
     Attributes:
         verdict: One of four; ``inconclusive`` is a result.
-        target_weight_fraction: Share of the target in the crystalline part, 0 to 1.
+            It is on the target, and ``inconclusive`` where there is none.
+        target_weight_fraction: Share of the target in the crystalline part, 0 to 1; in the
+            whole sample where an internal standard tells how much is amorphous.
         target_weight_fraction_esd: One standard deviation of it.
-        phases: Everything identified, largest first.
+        phases: Everything identified, largest first, in shares of the same.
         r_wp_percent: Weighted-profile residual of the refinement.
         unexplained_fraction: Share of the net intensity no phase explains, 0 to 1.
         amorphous_suspected: Whether a hump or a missing mass points at glass.
         competing: Other explanations that fit nearly as well, in words.
         reasons: Why this verdict, in sentences.
+        target: Formula that was judged; None if none was named.
+        amorphous_fraction: Share of glass in the sample by an internal standard; None without
+            one. A negative one contradicts the standard.
+        amorphous_fraction_esd: One standard deviation of it.
     """
 
     verdict: Verdict
@@ -191,6 +197,9 @@ class Outcome:
     amorphous_suspected: bool = False
     competing: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    target: str | None = None
+    amorphous_fraction: float | None = None
+    amorphous_fraction_esd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

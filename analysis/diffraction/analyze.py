@@ -1,16 +1,20 @@
 """From a pattern and a list of elements to phases, amounts and a verdict."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from alab.errors import BadInput
 from alab.models import PhaseAmount
-from analysis.diffraction.amounts import PARTICLE_DIAMETER_UM, amounts_of
+from analysis.diffraction.amounts import PARTICLE_DIAMETER_UM, Amounts, amounts_of
 from analysis.diffraction.cache import user_folder
 from analysis.diffraction.chemistry import chemistry, weighed_in
 from analysis.diffraction.contributions import contribution, shared_parameters
+from analysis.diffraction.crystal import Crystal
+from analysis.diffraction.flags import flags_of
+from analysis.diffraction.glass import Spike, hump_of, on_absolute_scale, spike_of
 from analysis.diffraction.library import (
     DEFAULT_SOURCES,
     Reference,
@@ -20,6 +24,7 @@ from analysis.diffraction.library import (
     same_formula,
 )
 from analysis.diffraction.measured import Measured, prepare
+from analysis.diffraction.ordering import Ordering, claims_of, ordering, with_parents
 from analysis.diffraction.pattern import CU_KALPHA1_ANG, Pattern
 from analysis.diffraction.profile import DISPLACEMENT, Instrument
 from analysis.diffraction.refine import (
@@ -32,7 +37,7 @@ from analysis.diffraction.refine import (
     start,
 )
 from analysis.diffraction.reflections import Lines, lines_of_many
-from analysis.diffraction.residue import has_hump, misfit, signal, unexplained
+from analysis.diffraction.residue import misfit, signal, unexplained
 from analysis.diffraction.result import Analysis
 from analysis.diffraction.search import Found, search
 from analysis.diffraction.texture import oriented
@@ -56,6 +61,8 @@ def analyze(
     instrument: Instrument | None = None,
     particle_diameter_um: float = PARTICLE_DIAMETER_UM,
     cache_dir: Path | None = None,
+    spike: str | None = None,
+    test_order: bool = False,
 ) -> Analysis:
     """Find the phases of a pattern, their amounts, and what that says of the target.
 
@@ -76,21 +83,75 @@ def analyze(
             leaves that out.
         cache_dir: Where to keep computed reflections between runs; by default the user's
             cache folder.
+        spike: Crystalline standard that was mixed in, and its share of the weight of the
+            mixture, as ``Al2O3:0.10``. It tells how much is amorphous; all amounts are then
+            shares of the sample without it.
+        test_order: Whether to test each found phase against its disordered parent; the
+            target always is.
 
     Raises:
         BadInput: If an element or the target is none, a CIF cannot be read, or there is no
             reference structure of these elements.
     """
-    named = {*elements} | (elements_of(target) if target is not None else set())
-    known = _candidates(named, {*extra_elements} - named, sources)
+    standard = _standard(spike, target)
+    named = {*elements}
+    for formula in (target, standard.formula if standard else None):
+        named |= elements_of(formula) if formula is not None else set()
+    listed = _candidates(named, {*extra_elements} - named, sources)
+    known, claims = with_parents(listed, _named(listed, target))
+    wanted = _named(known, target)
     measured = prepare(pattern, instrument or instrument_of(pattern))
     lines = _lines(known, measured, cache_dir)
-    wanted = tuple(
-        i for i, ref in enumerate(known) if target and same_formula(ref.formula, target)
-    )
+    required = (*wanted, *_named(known, standard.formula if standard else None))
     prior = chemistry(known, weighed_in(precursors))
-    found = search(measured, lines, required=wanted, prior=prior)
-    return _report(pattern, measured, known, found, target, wanted, particle_diameter_um)
+    found = search(measured, lines, required=required, prior=prior)
+    if test_order:
+        others = [i for i in found.members if i not in wanted]
+        claims += claims_of(known, others)
+
+    def lines_of(crystal: Crystal) -> Lines:
+        return _of_crystals([crystal], measured, cache_dir)[0]
+
+    order = ordering(measured, found, known, claims, wanted, lines_of)
+    sample = _Sample(
+        pattern=pattern,
+        known=known,
+        target=target,
+        wanted=wanted,
+        particle_diameter_um=particle_diameter_um,
+        spike=standard,
+        candidates=len(listed),
+    )
+    return _report(sample, measured, found, order)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    """What was asked of a pattern, and what it is compared with."""
+
+    pattern: Pattern
+    known: list[Reference]
+    target: str | None = None
+    wanted: tuple[int, ...] = ()
+    particle_diameter_um: float
+    spike: Spike | None = None
+    candidates: int
+
+
+def _standard(spike: str | None, target: str | None) -> Spike | None:
+    standard = spike_of(spike) if spike is not None else None
+    if standard and target and same_formula(standard.formula, target):
+        raise BadInput(
+            f"{target} is both the target and the internal standard; spike with another phase"
+        )
+    return standard
+
+
+def _named(known: Sequence[Reference], formula: str | None) -> tuple[int, ...]:
+    """Which references have a formula."""
+    return tuple(
+        i for i, ref in enumerate(known) if formula and same_formula(ref.formula, formula)
+    )
 
 
 def _candidates(
@@ -140,7 +201,13 @@ def quantify(
     fit = refine(measured, start(measured, lines), ITERATIONS)
     fit = refine(measured, oriented(measured, fit), ITERATIONS)
     found = Found(fit=fit, members=tuple(range(len(known))))
-    return _report(pattern, measured, known, found, particle_diameter_um=particle_diameter_um)
+    sample = _Sample(
+        pattern=pattern,
+        known=known,
+        particle_diameter_um=particle_diameter_um,
+        candidates=len(known),
+    )
+    return _report(sample, measured, found, Ordering())
 
 
 def instrument_of(pattern: Pattern) -> Instrument:
@@ -159,70 +226,104 @@ def instrument_of(pattern: Pattern) -> Instrument:
 def _lines(
     known: Sequence[Reference], measured: Measured, cache_dir: Path | None
 ) -> list[Lines]:
+    return _of_crystals([reference.crystal() for reference in known], measured, cache_dir)
+
+
+def _of_crystals(
+    crystals: Sequence[Crystal], measured: Measured, cache_dir: Path | None
+) -> list[Lines]:
     # Rounded up, so that patterns of one instrument share what was computed.
     end = measured.two_theta_deg[-1] + 1.0
     highest = min(np.ceil(end / _RANGE_STEP_DEG) * _RANGE_STEP_DEG, 170.0)
     return lines_of_many(
-        [reference.crystal() for reference in known],
+        crystals,
         wavelength_ang=round(measured.instrument.wavelength1_ang, 6),
         max_two_theta_deg=float(highest),
         cache_dir=cache_dir or user_folder(),
     )
 
 
-def _report(
-    pattern: Pattern,
-    measured: Measured,
-    known: list[Reference],
-    found: Found,
-    target: str | None = None,
-    wanted: tuple[int, ...] = (),
-    particle_diameter_um: float = PARTICLE_DIAMETER_UM,
-) -> Analysis:
-    fit = found.fit
-    parts = profiles(measured, fit)
+def _report(sample: _Sample, measured: Measured, found: Found, order: Ordering) -> Analysis:
+    fit, known = found.fit, sample.known
+    drawn = profiles(measured, fit)
     background = background_of(measured, fit)
-    calculated = parts.sum(0) + background
-    phases, order = _phase_amounts(known, found, particle_diameter_um, target)
+    calculated = drawn.sum(0) + background
+    amounts = amounts_of(fit, sample.particle_diameter_um) if np.any(fit.amounts > 0) else None
+    rows = _rows(amounts)
+    parts = {i: contribution(measured, known[found.members[i]], fit, i, drawn[i]) for i in rows}
+    phases = _phase_amounts(sample, found, amounts, rows)
+    absolute = on_absolute_scale(phases, sample.spike) if sample.spike else None
     unknown, places = unexplained(measured, calculated, background)
+    traces = tuple(
+        f"{known[i].formula} ({known[i].space_group}), {100 * share:.1f} wt %"
+        for i, share in found.traces
+    )
+    competing, of_target = _rivals(sample, found)
+    flags = ()
+    if amounts is not None:
+        present = [known[i] for i in found.members]
+        flags = flags_of(fit, amounts, present, parts, sample.particle_diameter_um)
     evidence = Evidence(
         phases=phases,
         r_wp_percent=weighted_residual(measured, calculated),
         misfit=misfit(measured, calculated, background),
         unexplained_fraction=unknown,
         unexplained_two_theta_deg=places,
-        amorphous_suspected=has_hump(measured, calculated, background),
+        hump=hump_of(measured, calculated, background),
         signal=signal(measured),
-        target_known=bool(wanted),
-        competing=tuple(
-            f"{known[rival].stem} explains the peaks of {known[found.members[i]].stem} nearly "
-            "as well"
-            for i, rival in found.rivals
-        ),
-        target_has_rival=any(
-            found.members[i] in wanted and rival not in wanted for i, rival in found.rivals
-        ),
-        assumptions=_assumptions(pattern, [known[m] for m in found.members]),
-        traces=tuple(
-            f"{known[i].formula} ({known[i].space_group}), {100 * share:.1f} wt %"
-            for i, share in found.traces
-        ),
+        target_known=bool(sample.wanted),
+        competing=(*competing, *order.rivals),
+        target_rivals=(*of_target, *order.target_rivals),
+        remarks=(*order.remarks, *flags),
+        assumptions=_assumptions(sample.pattern, [known[m] for m in found.members]),
+        traces=traces,
+        spike=sample.spike,
+        absolute=absolute,
     )
+    kept = [i for i, phase in zip(rows, phases, strict=True) if not _is_spike(sample, phase)]
     return Analysis(
-        outcome=judge(evidence, target),
+        outcome=judge(evidence, sample.target),
         two_theta_deg=measured.two_theta_deg,
         observed=measured.counts[: measured.used],
         calculated=calculated,
         background=background,
-        contributions=tuple(
-            contribution(measured, known[found.members[i]], fit, i, parts[i]) for i in order
-        ),
+        contributions=tuple(parts[i] for i in (kept if absolute else rows)),
         parameters=shared_parameters(fit),
         displacement_mm=float(fit.shared[DISPLACEMENT]),
-        sample=pattern.sample,
-        origin=pattern.origin,
-        candidates=len(known),
+        sample=sample.pattern.sample,
+        origin=sample.pattern.origin,
+        candidates=sample.candidates,
+        unexplained_two_theta_deg=places,
+        traces=traces,
     )
+
+
+def _is_spike(sample: _Sample, phase: PhaseAmount) -> bool:
+    return sample.spike is not None and same_formula(phase.formula, sample.spike.formula)
+
+
+def _rivals(sample: _Sample, found: Found) -> tuple[list[str], list[str]]:
+    """Groups of structures that explain the same peaks, and those that touch the target.
+
+    Between a target and its disordered parent the test of order decides.
+    """
+    groups: dict[int, list[int]] = {}
+    for position, rival in found.rivals:
+        own = found.members[position]
+        if not (own in sample.wanted and rival in sample.wanted):
+            groups.setdefault(position, []).append(rival)
+    said, of_target = [], []
+    for position, rivals in groups.items():
+        own = found.members[position]
+        names = " or ".join(sample.known[i].stem for i in dict.fromkeys(rivals))
+        sentence = (
+            f"{names} explains the peaks of {sample.known[own].stem} nearly as well: the "
+            f"latter is {100 * found.probabilities[position]:.0f} % probable."
+        )
+        said.append(sentence)
+        if own in sample.wanted:
+            of_target.append(sentence)
+    return said, of_target
 
 
 def _assumptions(pattern: Pattern, present: list[Reference]) -> tuple[str, ...]:
@@ -239,29 +340,33 @@ def _assumptions(pattern: Pattern, present: list[Reference]) -> tuple[str, ...]:
     return (*told, *pattern.warnings)
 
 
+def _rows(amounts: Amounts | None) -> list[int]:
+    """Phases that are there, largest first."""
+    if amounts is None:
+        return []
+    order = np.argsort(-amounts.fractions, kind="stable")
+    return [int(i) for i in order if amounts.fractions[i] > 0]
+
+
 def _phase_amounts(
-    known: list[Reference], found: Found, particle_diameter_um: float, target: str | None
-) -> tuple[tuple[PhaseAmount, ...], list[int]]:
-    """Phases, largest first, and their order."""
-    if not np.any(found.fit.amounts > 0):
-        return (), []
-    amounts = amounts_of(found.fit, particle_diameter_um)
-    fractions = amounts.fractions
-    order = [int(i) for i in np.argsort(-fractions, kind="stable") if fractions[i] > 0]
+    sample: _Sample, found: Found, amounts: Amounts | None, rows: list[int]
+) -> tuple[PhaseAmount, ...]:
+    if amounts is None:
+        return ()
     phases = []
-    for i in order:
-        reference = known[found.members[i]]
-        is_target = target is not None and same_formula(reference.formula, target)
+    for i in rows:
+        reference = sample.known[found.members[i]]
+        is_target = found.members[i] in sample.wanted
         low, high = amounts.intervals90[i]
         phases.append(
             PhaseAmount(
-                formula=target if target is not None and is_target else reference.formula,
+                formula=sample.target if sample.target and is_target else reference.formula,
                 reference=reference.stem,
                 space_group=reference.space_group,
-                weight_fraction=float(fractions[i]),
+                weight_fraction=float(amounts.fractions[i]),
                 weight_fraction_esd=float(amounts.esd[i]),
                 interval90=(float(low), float(high)),
                 probability=found.probabilities[i],
             )
         )
-    return tuple(phases), order
+    return tuple(phases)

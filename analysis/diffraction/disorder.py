@@ -116,7 +116,7 @@ def order_test(
     whole = fit.lines[index]
     kept = _kept_without_order(ordered, parent.average, whole, measured)
     superlattice = kept < _EXTINCT
-    disordered = _replaced(measured, fit, index, lines_of(parent.crystal))
+    disordered = with_structure(measured, fit, index, lines_of(parent.crystal))
     q, q_esd, best = 1.0, np.inf, fit
     for _ in range(_ROUNDS):
         # Order also changes lines that the parent has, in proportion to q.
@@ -152,7 +152,7 @@ def _kept_without_order(
     return np.minimum(squares[1] / np.maximum(squares[0], 1e-9), _MOST_CHANGE)
 
 
-def _replaced(measured: Measured, fit: Fit, index: int, lines: Lines) -> Fit:
+def with_structure(measured: Measured, fit: Fit, index: int, lines: Lines) -> Fit:
     """A fit with the lines of another cell for one phase, which becomes the last, refined."""
     old = fit.phases[index]
     trial = with_phase(

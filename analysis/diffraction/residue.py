@@ -1,4 +1,4 @@
-"""What a refinement leaves: misfit, peaks of unknown phases, humps of glass."""
+"""What a refinement leaves: misfit, and peaks of unknown phases."""
 
 import numpy as np
 
@@ -9,10 +9,16 @@ _UNKNOWN_SIGMAS = 4.0
 
 
 def misfit(measured: Measured, calculated: Array, background: Array) -> float:
-    """√(Σ w (y − y_c)² / Σ w (y − background)²): misfit of the net pattern, as a share."""
+    """Misfit of the net pattern as a share of it, without what counting alone makes.
+
+    √((Σ w (y − y_c)² − n′) / (Σ w (y − background)² − n)), w = 1/variance, with the n that n
+    points give of themselves; n′ leaves two standard deviations of that to chance.
+    """
     counts, weights = measured.counts[: measured.used], 1 / measured.variance[: measured.used]
-    net = np.sum(weights * (counts - background) ** 2)
-    return float(np.sqrt(np.sum(weights * (counts - calculated) ** 2) / max(net, 1e-9)))
+    noise, chance = measured.used, 2 * np.sqrt(2 * measured.used)
+    net = np.sum(weights * (counts - background) ** 2) - noise
+    missed = np.sum(weights * (counts - calculated) ** 2) - noise - chance
+    return float(np.sqrt(max(missed, 0.0) / max(net, chance)))
 
 
 def unexplained(
@@ -57,26 +63,3 @@ def signal(measured: Measured) -> float:
     spread = np.sqrt(np.convolve(measured.variance[: measured.used], kernel, mode="valid"))
     excess = net / spread
     return float(np.max(excess) - 2 * np.median(excess))
-
-
-def has_hump(measured: Measured, calculated: Array, background: Array) -> bool:
-    """Whether the background rises above its own lower hull as glass makes it."""
-    angle = measured.two_theta_deg
-    inner = (angle > angle[0] + 3) & (angle < angle[-1] - 3)
-    hull = _lower_hull(angle[inner], background[inner])
-    area = np.sum(np.maximum(background[inner] - hull, 0.0))
-    bragg = np.sum(np.maximum(calculated - background, 0.0))
-    height = np.max(background[inner] - hull) / max(float(np.median(background[inner])), 1e-9)
-    return bool(area > 0.6 * bragg and height > 0.35)
-
-
-def _lower_hull(x: Array, y: Array) -> Array:
-    hull: list[int] = []
-    for i in range(len(x)):
-        while len(hull) > 1:
-            a, b = hull[-2], hull[-1]
-            if (y[b] - y[a]) * (x[i] - x[a]) < (y[i] - y[a]) * (x[b] - x[a]):
-                break
-            hull.pop()
-        hull.append(i)
-    return np.interp(x, x[hull], y[hull])

@@ -1,7 +1,10 @@
 import pytest
 
 from alab.models import PhaseAmount, Verdict
+from analysis.diffraction.glass import Hump
 from analysis.diffraction.verdict import Evidence, judge
+
+HUMP = Hump(two_theta_deg=26.0, fwhm_deg=8.0, share=0.2, sigmas=20.0)
 
 
 def phase(formula: str, fraction: float) -> PhaseAmount:
@@ -21,7 +24,6 @@ def evidence(**changes) -> Evidence:
         "misfit": 0.1,
         "unexplained_fraction": 0.0,
         "unexplained_two_theta_deg": (),
-        "amorphous_suspected": False,
         "signal": 100.0,
         "target_known": True,
     }
@@ -39,7 +41,7 @@ def evidence(**changes) -> Evidence:
         ({"unexplained_fraction": 0.4}, Verdict.INCONCLUSIVE, "40 %"),
         ({"misfit": 0.6}, Verdict.INCONCLUSIVE, "60 %"),
         ({"target_known": False}, Verdict.INCONCLUSIVE, "add its CIF"),
-        ({"target_has_rival": True}, Verdict.INCONCLUSIVE, "nearly as well"),
+        ({"target_rivals": ("X explains it too.",)}, Verdict.INCONCLUSIVE, "X explains it too"),
     ],
 )
 def test_verdicts(changes: dict, verdict: Verdict, said: str) -> None:
@@ -59,7 +61,7 @@ def test_remarks_follow_the_verdict() -> None:
         evidence(
             unexplained_fraction=0.1,
             unexplained_two_theta_deg=(27.4, 41.2),
-            amorphous_suspected=True,
+            hump=HUMP,
         ),
         "BaTiO3",
     )
