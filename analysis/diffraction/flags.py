@@ -66,8 +66,8 @@ def _microabsorption(
     thickest_cm = BRINDLEY_MU_R_FENCE / max(fit.lines[i].absorption_per_cm for i in doubtful)
     yield (
         "Amounts are unreliable by microabsorption unless the particles are smaller than "
-        f"{2e4 * thickest_cm:.1f} µm: {names}, taken to be {particle_diameter_um:g} µm, absorbs "
-        "otherwise than its surroundings. Grind finer, or measure and give the diameter."
+        f"{2e4 * thickest_cm:.1f} µm: {names}, taken to be {particle_diameter_um:g} µm, "
+        "absorbs otherwise than its surroundings. Grind finer, or give the measured diameter."
     )
 
 

@@ -158,7 +158,7 @@ def _doubt(evidence: Evidence, target: str | None) -> list[str]:
     if evidence.absolute and not evidence.absolute.consistent:
         doubt.append(
             f"The internal standard contradicts the amounts: {_glass(evidence.absolute)} "
-            "cannot be. Check its weighed share, its crystallinity, microabsorption and texture."
+            "cannot be. Check its weighed share and crystallinity, microabsorption, texture."
         )
     if target and not evidence.target_known:
         doubt.append(f"There is no reference structure of {target}; add its CIF.")
