@@ -22,6 +22,7 @@ from alab.cli.output import (
 from alab.errors import AlabError, BadInput
 
 if TYPE_CHECKING:
+    from alab.models import Outcome
     from analysis.diffraction.pattern import Pattern
     from analysis.diffraction.profile import Instrument
     from analysis.diffraction.result import Analysis, Contribution
@@ -362,6 +363,7 @@ def _write(file: Path, analysis: "Analysis", target: str | None) -> None:
             "Verdict": outcome.verdict if target else "",
             "Because": " ".join(outcome.reasons),
             "Competing": " ".join(outcome.competing),
+            "Amorphous": _amorphous(outcome),
             "R_wp": f"{outcome.r_wp_percent:.2f} %",
             "Unexplained": f"{percent(outcome.unexplained_fraction)} % of the net counts",
             "Compared": f"{analysis.candidates} reference structures",
@@ -394,6 +396,13 @@ def _write(file: Path, analysis: "Analysis", target: str | None) -> None:
         ],
         empty="No crystalline phase was found.",
     )
+
+
+def _amorphous(outcome: "Outcome") -> str:
+    share, esd = outcome.amorphous_fraction, outcome.amorphous_fraction_esd
+    if share is not None:
+        return f"{percent(share)} ± {percent(esd)} wt % of the sample, by the standard"
+    return "suspected" if outcome.amorphous_suspected else ""
 
 
 def _probability(share: float) -> str:

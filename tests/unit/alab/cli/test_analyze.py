@@ -111,6 +111,18 @@ def test_elements_come_from_precursors(shell: Any, scan: Path) -> None:
     assert [phase["formula"] for phase in ended.json["phases"]] == ["TiO2"]
 
 
+def test_a_standard_tells_how_much_is_amorphous(shell: Any, scan: Path) -> None:
+    """A crystalline part of nothing but the standard: all the rest is glass."""
+    words = ("analyze", scan, "--elements", "Ti,O,Si", "--spike", "TiO2:0.40")
+    found = shell(*words, "--json").json
+    assert found["phases"] == []
+    assert found["amorphous_fraction"] == pytest.approx(1.0, abs=1e-6)
+    assert "100.0 ± " in shell(*words).out
+    refused = shell(*words[:-1], "TiO2")
+    assert refused.code == 2
+    assert "TiO2" in refused.err
+
+
 def test_an_instrument_file_is_used(shell: Any, scan: Path, tmp_path: Path) -> None:
     made = tmp_path / "aeris.toml"
     made.write_text('name = "aeris"\n[goniometer]\nradius_mm = 240.0\nzero_deg = 0.011\n')
