@@ -20,7 +20,7 @@ STRONG_TEXTURE = 0.3
 """Logarithm of March's r from which texture is strong."""
 SMALL_NM = 10.0
 """Crystallite size below which lines run into each other and the background."""
-VEGARD = 0.007
+VEGARD = 0.008
 """Relative change of a cell edge that speaks for a solid solution."""
 MOST_STRAIN = 0.035
 """Isotropic strain at which the refinement stops."""

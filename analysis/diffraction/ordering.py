@@ -9,7 +9,7 @@ from analysis.diffraction.crystal import Crystal
 from analysis.diffraction.disorder import Order, OrderTest, order_test, with_structure
 from analysis.diffraction.library import Reference
 from analysis.diffraction.measured import Measured
-from analysis.diffraction.parent import Parent, disordered_parent
+from analysis.diffraction.parent import Parent, disordered_parents
 from analysis.diffraction.refine import Fit, refine, without_phase
 from analysis.diffraction.reflections import Lines
 from analysis.diffraction.search import Found
@@ -58,10 +58,8 @@ def with_parents(
         wanted: Which of them are the target.
     """
     extended, claims = list(known), []
-    for i in wanted:
-        parent = disordered_parent(known[i].crystal())
-        if parent is None:
-            continue
+    every = [(i, p) for i in wanted for p in disordered_parents(known[i].crystal())]
+    for i, parent in every:
         kin = [claim for claim in claims if _same(claim.parent.crystal, parent.crystal)]
         if not kin:
             extended.append(_reference(known[i], parent.crystal))
@@ -72,8 +70,11 @@ def with_parents(
 
 def claims_of(known: Sequence[Reference], members: Sequence[int]) -> list[Claim]:
     """Claims of order among found phases, whose parents were no candidates."""
-    parents = [(i, disordered_parent(known[i].crystal())) for i in members]
-    return [Claim(ordered=i, parent=p, index=None) for i, p in parents if p is not None]
+    return [
+        Claim(ordered=i, parent=parent, index=None)
+        for i in members
+        for parent in disordered_parents(known[i].crystal())
+    ]
 
 
 def ordering(

@@ -18,14 +18,18 @@ from analysis.diffraction.crystal import Crystal, crystal_of, structure_of
 
 MOST_CHARGE = 2.0
 """Difference of charge up to which cations are known to mix, as Fe³⁺ and Nb⁵⁺ do."""
-MOST_RADIUS = 0.20
-"""Difference of Shannon's radii, as a share of their mean, up to which they do."""
+MOST_RADIUS = 0.29
+"""Difference of Shannon's radii, as a share of their mean, up to which they do: In and Sb share
+sites of the pyrochlore Pb2(In,Sb)2O6.5."""
 MOST_RADIUS_SAME_CHARGE = 0.31
 """The same for cations of one charge, as of sodium and potassium."""
 
 _TOLERANCES_ANG = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 _NEVER = frozenset({"H", "C", "N", "P", "S"})  # the centres of molecules and their hydrogen
 _COORDINATIONS = ("VI", "VIII", "IV", "XII", "V", "VII", "IX")
+
+_MOST_CASES = 5000
+_SAME_CHARGE = 0.01
 
 Content = tuple[tuple[str, float], ...]
 
@@ -51,18 +55,36 @@ class Parent:
         return f"disordered {self.crystal.formula} ({self.crystal.space_group}, {shared} mixed)"
 
 
-def disordered_parent(crystal: Crystal) -> Parent | None:
-    """The parent of a structure; None where no cations mix or none of them are ordered.
+def disordered_parents(crystal: Crystal) -> list[Parent]:
+    """The parents of a structure; none where no cations mix or none of them are ordered.
+
+    There is one for each two cations that may mix, and one for each larger group: order of
+    manganese is no proof of order of the magnesium and nickel beside it.
+    """
+    structure = structure_of(crystal)
+    contents = [_content(site.species) for site in structure]
+    found: list[Parent] = []
+    for group in mixing_cations(crystal.formula):
+        parent = _without_order(crystal, structure, contents, group)
+        if parent is not None and parent.mixed not in [other.mixed for other in found]:
+            found.append(parent)
+    if len(found) == 1:
+        return found
+    return [
+        replace(parent, crystal=parent.crystal.named(f"{parent.crystal.stem}-{n}"))
+        for n, parent in enumerate(found, start=1)
+    ]
+
+
+def _without_order(
+    crystal: Crystal, structure: Structure, contents: list[Content], group: frozenset[str]
+) -> Parent | None:
+    """The parent if these elements mix.
 
     The symmetry is looked for with rising tolerance, so that the shifts that order brings
     with it are forgiven, and the first parent found is taken.
     """
-    groups = mixing_cations(crystal.formula)
-    if not groups:
-        return None
-    structure = structure_of(crystal)
-    contents = [_content(site.species) for site in structure]
-    labels = _labels(contents, groups)
+    labels = _labels(contents, group)
     if len(set(labels)) == len(set(contents)):
         return None
     lattice, places = structure.lattice.matrix, structure.frac_coords
@@ -76,28 +98,64 @@ def disordered_parent(crystal: Crystal) -> Parent | None:
             continue
         shared = _shared(contents, dataset.crystallographic_orbits)
         mixed = _mixed(contents, shared)
-        if not mixed:
+        if not group <= {element for elements in mixed for element in elements}:
             continue
         places = _symmetrised(places, labels, dataset.rotations, dataset.translations)
-        return _parent(crystal, structure.lattice.matrix, places, shared, mixed, tolerance_ang)
+        return _parent(crystal, lattice, places, shared, mixed, tolerance_ang)
     return None
 
 
 def mixing_cations(formula: str) -> list[frozenset[str]]:
-    """Groups of cations of a formula that plausibly share sites."""
-    guesses = Composition(formula).oxi_state_guesses(max_sites=-1)
-    charges = dict(guesses[0]) if guesses else {}
+    """Cations of a formula that plausibly share sites: two by two, then larger groups."""
+    charges = _charges(formula)
     cations = [e for e, charge in charges.items() if charge > 0 and e not in _NEVER]
-    groups: list[set[str]] = []
-    for one, other in itertools.combinations(cations, 2):
-        if not _alike(one, charges[one], other, charges[other]):
-            continue
-        joined = {one, other}
-        for group in [g for g in groups if g & joined]:
-            joined |= group
-            groups.remove(group)
-        groups.append(joined)
-    return [frozenset(group) for group in groups]
+    pairs = [
+        frozenset(pair)
+        for pair in itertools.combinations(cations, 2)
+        if _alike(pair[0], charges[pair[0]], pair[1], charges[pair[1]])
+    ]
+    groups: list[frozenset[str]] = []
+    for pair in pairs:
+        joined = pair.union(*(group for group in groups if group & pair))
+        groups = [group for group in groups if not group & pair] + [joined]
+    return pairs + [group for group in groups if group not in pairs]
+
+
+def _charges(formula: str) -> dict[str, float]:
+    """Charges that balance, usual ones where that is possible; empty if none do.
+
+    The most electronegative element has its lowest charge, one other takes what is left, and
+    the rest have common ones: few cases, whatever the size of the formula.
+    """
+    amounts = Composition(formula).get_el_amt_dict()
+    anion = max(amounts, key=lambda symbol: Element(symbol).X)
+    others = [symbol for symbol in amounts if symbol != anion]
+    lowest = min(Element(anion).common_oxidation_states, default=0)
+    best: tuple[int, dict[str, float]] = (0, {})
+    if lowest >= 0:
+        return {}
+    for free in others:
+        rest = [symbol for symbol in others if symbol != free]
+        usual = [Element(symbol).common_oxidation_states for symbol in rest]
+        for states in itertools.islice(itertools.product(*usual), _MOST_CASES):
+            charges = {anion: float(lowest), **dict(zip(rest, map(float, states), strict=True))}
+            left = -sum(charge * amounts[symbol] for symbol, charge in charges.items())
+            charges[free] = left / amounts[free]
+            score = _usual(free, charges[free])
+            if score > best[0]:
+                best = score, charges
+    return best[1]
+
+
+def _usual(symbol: str, charge: float) -> int:
+    """How usual a charge is: 3 common, 2 known, 1 between known ones, 0 never."""
+    element = Element(symbol)
+    if any(abs(charge - state) < _SAME_CHARGE for state in element.common_oxidation_states):
+        return 3
+    known = element.oxidation_states
+    if any(abs(charge - state) < _SAME_CHARGE for state in known):
+        return 2
+    return int(bool(known) and 0 < charge < max(known))
 
 
 def _alike(one: str, charge: float, other: str, other_charge: float) -> bool:
@@ -126,13 +184,9 @@ def _content(species: Composition) -> Content:
     return tuple(sorted((str(kind), float(n)) for kind, n in species.items()))
 
 
-def _labels(contents: list[Content], groups: list[frozenset[str]]) -> list[int]:
-    """A number for each site, the same for all that hold cations of one group."""
-    keys = []
-    for content in contents:
-        held = {element for element, _ in content}
-        joined = [i for i, group in enumerate(groups) if held & group]
-        keys.append(joined[0] if joined else content)
+def _labels(contents: list[Content], group: frozenset[str]) -> list[int]:
+    """A number for each site, the same for all that hold cations of the group."""
+    keys = [() if group & {e for e, _ in content} else content for content in contents]
     kinds = list(dict.fromkeys(keys))
     return [kinds.index(key) for key in keys]
 

@@ -12,7 +12,7 @@ from analysis.diffraction.crystal import Crystal, crystal_of, structure_of
 from analysis.diffraction.disorder import Order, OrderTest, order_test
 from analysis.diffraction.library import embedded
 from analysis.diffraction.measured import prepare
-from analysis.diffraction.parent import Parent, disordered_parent
+from analysis.diffraction.parent import Parent, disordered_parents
 from analysis.diffraction.pattern import Pattern
 from analysis.diffraction.refine import ITERATIONS, refine, start
 from analysis.diffraction.reflections import Lines, lines_of
@@ -38,8 +38,7 @@ def ilmenite(metal: str) -> Crystal:
 
 
 def parent_of(crystal: Crystal) -> Parent:
-    parent = disordered_parent(crystal)
-    assert parent is not None
+    (parent,) = disordered_parents(crystal)
     return parent
 
 
