@@ -2,32 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alab.cli.analysis_shown import show, whole
 from alab.cli.options import AsJson
-from alab.cli.output import (
-    FAILED,
-    percent,
-    say,
-    screen,
-    show_facts,
-    show_rows,
-    write_error,
-    write_json,
-)
+from alab.cli.output import FAILED, say, screen, write_error, write_json
 from alab.errors import AlabError, BadInput
 
 if TYPE_CHECKING:
-    from alab.models import Outcome
     from analysis.diffraction.pattern import Pattern
     from analysis.diffraction.profile import Instrument
-    from analysis.diffraction.result import Analysis, Contribution
+    from analysis.diffraction.result import Analysis
 
-_CELL = ("a", "b", "c", "α", "β", "γ")
 _SAME_LAMBDA_ANG = 0.002
 
 
@@ -137,9 +127,9 @@ def analyze(
         _make_folder(out)
     done: list[dict[str, Any]] = []
     for file, analysis in _analysed(files, question):
-        done.append({"file": str(file), "target": target, **_whole(analysis, target)})
+        done.append({"file": str(file), "target": target, **whole(analysis, target)})
         if not as_json:
-            _write(file, analysis, target)
+            show(file, analysis, target)
         if out is not None:
             done[-1]["files"] = _write_files(analysis, out, names[file])
             if not as_json:
@@ -309,25 +299,6 @@ def _working(file: Path, done: int, total: int) -> Iterator[None]:
         yield
 
 
-def _whole(analysis: "Analysis", target: str | None) -> dict[str, Any]:
-    """All numbers of an analysis; the curves are in the files of --out."""
-    from alab.store.codec import encode
-
-    structures = [
-        {key: value for key, value in asdict(part).items() if key != "counts"}
-        for part in analysis.contributions
-    ]
-    return {
-        **encode(analysis.outcome),
-        **({} if target else {"verdict": None}),
-        "unexplained_two_theta_deg": list(analysis.unexplained_two_theta_deg),
-        "traces": list(analysis.traces),
-        "candidates": analysis.candidates,
-        "parameters": [asdict(parameter) for parameter in analysis.parameters],
-        "structures": structures,
-    }
-
-
 def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -342,80 +313,14 @@ def _write_files(analysis: "Analysis", out: Path, name: str) -> list[str]:
     from analysis.diffraction.write_cif import write_cifs
 
     named = replace(analysis, sample=analysis.sample or name)
-    whole = out / f"{name}.json"
+    numbers = out / f"{name}.json"
     try:
-        whole.write_text(named.to_json(), encoding="utf-8")
+        numbers.write_text(named.to_json(), encoding="utf-8")
     except OSError as error:
         raise BadInput(
-            f"cannot write {whole}: {error.strerror}; choose a folder that you may write to"
+            f"cannot write {numbers}: {error.strerror}; choose a folder that you may write to"
         ) from error
     pictures = out / f"{name}.html", out / f"{name}.png"
     write_html(named, pictures[0])
     write_png(named, pictures[1])
-    return [str(path) for path in (whole, *pictures, *write_cifs(named, out, name))]
-
-
-def _write(file: Path, analysis: "Analysis", target: str | None) -> None:
-    outcome = analysis.outcome
-    show_facts(
-        {
-            "Pattern": str(file),
-            "Verdict": outcome.verdict if target else "",
-            "Because": " ".join(outcome.reasons),
-            "Competing": " ".join(outcome.competing),
-            "Amorphous": _amorphous(outcome),
-            "R_wp": f"{outcome.r_wp_percent:.2f} %",
-            "Unexplained": f"{percent(outcome.unexplained_fraction)} % of the net counts",
-            "Compared": f"{analysis.candidates} reference structures",
-        }
-    )
-    show_rows(
-        [
-            {
-                "formula": phase.formula,
-                "space_group": phase.space_group,
-                "weight": f"{percent(phase.weight_fraction)} ± "
-                f"{percent(phase.weight_fraction_esd)}",
-                "interval": " – ".join(percent(end) for end in phase.interval90),
-                "probability": _probability(phase.probability),
-                "cell": _cell(part),
-                "size": f"{part.size_nm:.0f}" if part.size_nm is not None else "> 300",
-                "reference": phase.reference,
-            }
-            for phase, part in zip(outcome.phases, analysis.contributions, strict=True)
-        ],
-        [
-            ("Phase", "formula"),
-            ("Space group", "space_group"),
-            ("wt %", "weight"),
-            ("90 % interval", "interval"),
-            ("Probability", "probability"),
-            ("Cell / Å, °", "cell"),
-            ("Size / nm", "size"),
-            ("Reference", "reference"),
-        ],
-        empty="No crystalline phase was found.",
-    )
-
-
-def _amorphous(outcome: "Outcome") -> str:
-    share, esd = outcome.amorphous_fraction, outcome.amorphous_fraction_esd
-    if share is not None:
-        return f"{percent(share)} ± {percent(esd)} wt % of the sample, by the standard"
-    return "suspected" if outcome.amorphous_suspected else ""
-
-
-def _probability(share: float) -> str:
-    return "> 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
-
-
-def _cell(part: "Contribution") -> str:
-    """What is free in a cell, with standard deviations: ``a 4.0012(3), c 3.8575(3)``."""
-    from analysis.diffraction.write_cif import with_esd
-
-    shown: list[str] = []
-    for i, (name, value, esd) in enumerate(zip(_CELL, part.cell, part.cell_esds, strict=True)):
-        told = part.cell[3 * (i // 3) : i]
-        if esd > 0 and not any(abs(value - other) < 1e-6 for other in told):
-            shown.append(f"{name} {with_esd(value, esd)}")
-    return ", ".join(shown)
+    return [str(path) for path in (numbers, *pictures, *write_cifs(named, out, name))]
