@@ -144,6 +144,8 @@ def _environment() -> Environment:
         "stamp": words.stamp,
         "target_share": words.target_share,
         "phase_share": _phase_share,
+        "interval": words.interval,
+        "probability": words.probability,
     }
     return environment
 

@@ -43,6 +43,16 @@ def share(fraction: float, esd: float) -> str:
     return f"{100 * fraction:.{digits}f} ± {100 * esd:.{digits}f}"
 
 
+def interval(ends: tuple[float, float]) -> str:
+    """Lower and upper end of weight fractions, in wt %."""
+    return f"{100 * ends[0]:.1f} – {100 * ends[1]:.1f}"
+
+
+def probability(value: float) -> str:
+    """A probability, never rounded to certainty."""
+    return "> 99.9 %" if value > 0.999 else f"{100 * value:.1f} %"
+
+
 def stamp(at: datetime) -> str:
     """A stamp of laboratory time, UTC."""
     return f"{at:%Y-%m-%d %H:%M}"

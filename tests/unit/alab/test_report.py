@@ -385,6 +385,9 @@ def test_words_for_programs_and_shares() -> None:
     assert words.program(profile(900.0)) == "5 °C/min to 900 °C, 8 h"
     assert words.share(0.8342, 0.0118) == "83.4 ± 1.2"
     assert words.share(0.5, 0.2) == "50 ± 20"
+    assert words.interval((0.034, 0.1)) == "3.4 – 10.0"
+    assert words.probability(0.99999) == "> 99.9 %"
+    assert words.probability(0.512) == "51.2 %"
     assert words.duration(90 * 3600) == "3.75 d"
 
 
