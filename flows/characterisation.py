@@ -201,8 +201,8 @@ def _optics(file: Path | None) -> dict[str, Any]:
 
 def _in_words(target: str, outcome: Outcome) -> str:
     return (
-        f"{outcome.verdict}: {outcome.target_weight_fraction * 100:.0f} ± "
-        f"{outcome.target_weight_fraction_esd * 100:.0f} wt % {target}"
+        f"{outcome.verdict}: {outcome.target_weight_fraction * 100:.1f} ± "
+        f"{outcome.target_weight_fraction_esd * 100:.1f} wt % {target}"
     )
 
 
