@@ -85,7 +85,7 @@ def _amorphous(outcome: "Outcome") -> str:
 
 
 def _cell(part: "Contribution") -> str:
-    """What is free in a cell, with standard deviations: ``a 4.0012(3), c 3.8575(3)``."""
+    """What is free in a cell, with standard deviations, a line each: ``a 4.0012(3)``."""
     from analysis.diffraction.write_cif import with_esd
 
     shown: list[str] = []
@@ -93,4 +93,4 @@ def _cell(part: "Contribution") -> str:
         told = part.cell[3 * (i // 3) : i]
         if esd > 0 and not any(abs(value - other) < 1e-6 for other in told):
             shown.append(f"{name} {with_esd(value, esd)}")
-    return ", ".join(shown)
+    return "\n".join(shown)
