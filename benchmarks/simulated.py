@@ -13,7 +13,7 @@ from rich.table import Table
 
 from alab.models import Outcome, PhaseAmount
 from analysis.diffraction.analyze import analyze
-from analysis.diffraction.library import same_formula
+from analysis.diffraction.library import STRUCTURES, same_formula
 from analysis.diffraction.pattern import Pattern
 from benchmarks.figures import Figure
 from benchmarks.measured import attempted, space_group_number
@@ -96,7 +96,11 @@ def _outcome(mixture: Mixture, pattern: Pattern, folder: Path) -> Outcome:
         for reference in mixture.candidates():
             (pool / f"{reference.stem}.cif").symlink_to(cif_of(reference))
     return analyze(
-        pattern, elements=sorted(mixture.elements), sources=pool, cache_dir=folder
+        pattern,
+        elements=sorted(mixture.elements),
+        sources=pool or STRUCTURES,
+        particle_diameter_um=0.0,  # the engines that made the patterns know no microabsorption
+        cache_dir=folder,
     ).outcome
 
 

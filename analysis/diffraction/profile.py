@@ -44,7 +44,7 @@ jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its second name is p
 if jax.config.jax_compilation_cache_dir is None:
     jax.config.update("jax_compilation_cache_dir", str(user_folder() / "jax"))
 
-NARROW, WIDE = 64, 256
+NARROW, WIDE = 64, 160
 """A line is drawn this many grid points to both sides of its centre; WIDE for nanocrystals."""
 PHASE_PARAMETERS = STRAINS + 5
 """Per phase: strains; Lorentzian size and strain broadening, Gaussian size broadening, all in

@@ -14,15 +14,17 @@ _OWN_SHARE = 0.5
 _VISIBLE = 3.0
 _BACKGROUND_ERROR = 0.005
 _RIGHT = 0.5, 2.0
+_ABSENT = 0.4
 _SMALL = 0.05
 
 
 def proven(measured: Measured, fit: Fit, index: int) -> bool:
     """Whether a refined phase shows at least LINES_NEEDED lines of its own.
 
-    A line counts as expected if it should stand out of noise, of the misfit of what overlaps
-    it, and be at least _SMALL of the strongest line; as seen if what the other phases leave
-    there is about what this phase says. Most of the expected lines must be seen.
+    A line counts if it should stand out of noise and of the misfit of what overlaps it. It is
+    seen if what the other phases leave there is about what this phase says; absent if it is
+    much less; neither if it is much more, as under a peak of an unknown phase. Few may be
+    absent.
 
     Args:
         measured: The pattern.
@@ -34,7 +36,7 @@ def proven(measured: Measured, fit: Fit, index: int) -> bool:
     others = parts.sum(0) - own
     background = background_of(measured, fit)
     left = measured.counts[: measured.used] - background - others
-    expected, seen = 0, 0
+    alone, seen, absent = 0, 0, 0
     for low, high in _peaks(own):
         if own[low:high].sum() < _OWN_SHARE * (own[low:high] + others[low:high]).sum():
             continue
@@ -45,9 +47,11 @@ def proven(measured: Measured, fit: Fit, index: int) -> bool:
         spread += _BACKGROUND_ERROR * background[low:high].sum()
         if height < _VISIBLE * spread:
             continue
-        expected += 1
-        seen += bool(_RIGHT[0] < found / height < _RIGHT[1])
-    return expected >= 1 and seen >= min(LINES_NEEDED, expected) and seen >= 0.6 * expected
+        ratio = found / height
+        seen += bool(_RIGHT[0] < ratio < _RIGHT[1])
+        absent += bool(ratio <= _RIGHT[0])
+        alone += 1
+    return seen >= min(LINES_NEEDED, max(alone, 1)) and absent <= _ABSENT * (seen + absent)
 
 
 def _contrast(counts: Array, low: int, high: int) -> float:

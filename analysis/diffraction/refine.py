@@ -47,7 +47,9 @@ ITERATIONS = 40
 """Most steps of a final refinement."""
 
 _COLUMNS = 1 + PHASE_PARAMETERS + SHARED_PARAMETERS
-_BROAD_DEG = 0.5
+_OUTSTANDING = 4.0  # standard deviations from which a residual may be an unknown peak
+_FEET = 6  # points to both sides of it that belong to it
+_BROAD_DEG = 0.7
 """Lorentzian width from which lines are drawn on the wide window."""
 
 # Prior mean, its standard deviation, and hard bounds of each parameter.
@@ -116,6 +118,11 @@ def start(measured: Measured, lines: list[Lines], displacement_mm: float = 0.0) 
     shared = shared_mean(measured.instrument)
     shared[DISPLACEMENT] = displacement_mm
     return _fit(measured, tuple(lines), (C_AXIS,) * len(lines), phases, shared)
+
+
+def refitted(measured: Measured, fit: Fit) -> Fit:
+    """The same phases and parameters on a pattern whose weights have changed."""
+    return _evaluate(measured, fit, fit.phases, fit.shared)
 
 
 def with_phase(
@@ -255,8 +262,9 @@ def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit
         [np.arange(count) * _COLUMNS, SLOTS * _COLUMNS + np.arange(BACKGROUND)]
     )
     amounts, background = _solve_linear(normal, linear, count)
-    residual = measured.counts - amounts @ np.asarray(drawn)[:count]
-    residual = (residual - measured.basis @ background) * np.sqrt(measured.weights)
+    root = np.sqrt(measured.weights)
+    bragg = amounts @ np.asarray(drawn)[:count]
+    residual = (measured.counts - bragg - measured.basis @ background) * root
     solved = np.concatenate([amounts, background])
     right = normal[linear, -1]
     chi2 = (
@@ -270,7 +278,7 @@ def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit
         background=background,
         chi2=float(max(chi2, 1e-9)),
         penalty=_penalty(phases[:count], shared, fit.instrument),
-        temperature=_temperature(residual[: measured.used]),
+        temperature=_temperature(residual[: measured.used], (bragg * root)[: measured.used]),
         normal=normal,
     )
 
@@ -293,17 +301,50 @@ def _solve_linear(normal: Array, linear: NDArray[np.intp], count: int) -> tuple[
     return amounts, eliminated[:, -1] - eliminated[:, :-1] @ amounts
 
 
-def _temperature(residual: Array) -> float:
+def _temperature(residual: Array, bragg: Array) -> float:
     """χ² a point, times the inflation by serial correlation (Bérar & Lelann, 1991).
 
     A misfit that persists over neighbouring points is one observation and not many: the
     number of independent points is taken as n (1 − ρ)/(1 + ρ), ρ the correlation of
-    neighbours.
+    neighbours. Peaks where the model has none are of unknown phases, no misfit: they are
+    left out.
+
+    Args:
+        residual: (Counts − model) · √weight, shape (n,).
+        bragg: Peaks of the model · √weight, shape (n,).
     """
-    power = float(np.mean(residual**2))
-    rho = float(np.mean(residual[1:] * residual[:-1]) / max(power, 1e-12))
+    unknown = _unknown(residual, bragg)
+    wide = np.convolve(unknown, np.ones(2 * _FEET + 1), mode="same") > 0
+    known = residual[~wide] if np.sum(~wide) > 0.2 * len(residual) else residual
+    power = float(np.mean(known**2))
+    rho = float(np.mean(known[1:] * known[:-1]) / max(power, 1e-12))
     rho = min(max(rho, 0.0), 0.9)
     return max(1.0, power) * (1 + rho) / (1 - rho)
+
+
+def _unknown(residual: Array, bragg: Array) -> NDArray[np.bool_]:
+    """Points that stand out of the model where it has no peak to speak of."""
+    return (residual > _OUTSTANDING) & (residual > bragg)
+
+
+def tolerant(measured: Measured, fit: Fit) -> tuple[Measured, float]:
+    """The pattern with little weight on peaks of unknown phases.
+
+    What stands out of the model is held down to _OUTSTANDING standard deviations, as Huber
+    does on one side: an unknown phase may add peaks anywhere, but takes none away.
+
+    Returns:
+        The pattern, and the share of its points so treated.
+    """
+    root = np.sqrt(measured.weights)
+    bragg = np.zeros(len(root))
+    bragg[: measured.used] = profiles(measured, fit).sum(0)
+    background = measured.basis @ fit.background
+    residual = (measured.counts - bragg - background) * root
+    unknown = _unknown(residual, bragg * root)
+    held = np.where(unknown, (_OUTSTANDING / np.maximum(residual, 1e-9)) ** 2, 1.0)
+    share = float(np.mean(unknown[: measured.used]))
+    return replace(measured, weights=measured.weights * held), share
 
 
 def shared_mean(instrument: Instrument) -> Array:

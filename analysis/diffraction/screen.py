@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.diffraction.arrays import Array
-from analysis.diffraction.measured import MODEL_ERROR, Measured, baseline
+from analysis.diffraction.measured import Measured
 from analysis.diffraction.profile import Instrument
 from analysis.diffraction.refine import Fit, background_of, profiles, strain_penalty
 from analysis.diffraction.reflections import Lines
@@ -62,9 +62,8 @@ class Screen:
         self._start_deg = measured.grid.start_deg + (step - measured.grid.step_deg) / 2
         self._step_deg = step
         self._counts = self._summed(measured.counts)
-        net = np.maximum(self._counts - baseline(self._counts, round(1.5 / step)), 0.0)
-        variance = self._summed(measured.variance) + (MODEL_ERROR * net) ** 2
-        self._root = 1 / np.sqrt(variance)
+        spread2 = 1 / np.maximum(measured.weights[: measured.used], 1e-30)
+        self._root = 1 / np.sqrt(self._summed(spread2))
         self._packs = [
             _pack(candidates[first : first + _CHUNK])
             for first in range(0, len(candidates), _CHUNK)

@@ -18,12 +18,15 @@ import numpy as np
 
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.measured import Measured
+from analysis.diffraction.profile import DISPLACEMENT
 from analysis.diffraction.proof import proven
 from analysis.diffraction.refine import (
     SLOTS,
     Fit,
     refine,
+    refitted,
     start,
+    tolerant,
     with_phase,
     without_phase,
 )
@@ -51,6 +54,9 @@ _BEAM_MARGIN = 20.0
 _TRIES = 3
 _RIVALS_TRIED = 2
 _ROUNDS = 4
+_TOLERANT_PASSES = 2
+_MOST_SETS = 90  # refined before the search stops to grow
+_FEW_UNKNOWN = 0.01  # share of points below which unknown peaks do no harm
 _NEAR, _VERY_NEAR = 300.0, 60.0
 _COARSE_STEPS, _FINAL_STEPS = 6, 25
 _COARSE, _FINE = 1.0, 0.05  # gain at which a refinement stops
@@ -127,18 +133,35 @@ class _Search:
         required: tuple[int, ...],
         prior: Prior,
     ) -> None:
-        self._measured, self._candidates = measured, candidates
+        self._whole, self._measured, self._candidates = measured, measured, candidates
         self._required, self._prior = required, prior
+        self._sets = 0
         self._screen = Screen(measured, candidates)
 
     def run(self) -> Found:
-        best = self._grown(self._seed())
+        best = self._settled(self._built(self._seed()))
+        for _ in range(_TOLERANT_PASSES):
+            held, share = tolerant(self._whole, best.fit)
+            if share < _FEW_UNKNOWN:
+                break
+            self._measured, displacement_mm = held, float(best.fit.shared[DISPLACEMENT])
+            self._screen = Screen(held, self._candidates)
+            self._screen.place(displacement_mm)
+            best = self._settled(self._built(self._again(best)))
+        return self._judged(*self._without_traces(best))
+
+    def _built(self, seed: _Set) -> _Set:
+        best = self._grown(seed)
         for _ in range(_ROUNDS):
             changed = self._challenged(self._pruned(best))
             if changed is None:
                 break
             best = self._grown(changed)
-        return self._judged(*self._without_traces(self._settled(best)))
+        return best
+
+    def _again(self, given: _Set) -> _Set:
+        """The same set on the pattern as it is weighted now."""
+        return self._refined(given.members, refitted(self._measured, given.fit))
 
     def _seed(self) -> _Set:
         empty = start(self._measured, [])
@@ -157,6 +180,7 @@ class _Search:
         steps: int = _COARSE_STEPS,
         tolerance: float = _COARSE,
     ) -> _Set:
+        self._sets += 1
         fit = refine(self._measured, fit, steps, tolerance)
         return _Set(tuple(members), fit, self._prior(members, fit.amounts))
 
@@ -164,7 +188,7 @@ class _Search:
         """Add phases while any pays, following the _BEAM best sets."""
         beam, best = [self._pruned(first)], first
         best = beam[0]
-        while beam:
+        while beam and self._sets < _MOST_SETS:
             children: dict[frozenset[int], _Set] = {}
             for parent in beam:
                 for child in self._additions(parent):
@@ -296,10 +320,11 @@ class _Search:
                     if margin < _VERY_NEAR:
                         trial = self._finished(trial)
                         margin = best.beats(trial)
+                    if margin > RIVAL_MARGIN or not self._shows(trial, -1):
+                        continue
                     margins.append(margin)
-                    if margin < RIVAL_MARGIN:
-                        rivals.append((position, trial.members[-1]))
-                    if trial.beats(winner) > 0 and self._shows(trial, -1):
+                    rivals.append((position, trial.members[-1]))
+                    if trial.beats(winner) > 0:
                         winner = trial
                 odds = np.exp(-np.clip(margins, -20.0, 200.0) / 2).sum()
                 probabilities.append(float(1 / (1 + odds)))
