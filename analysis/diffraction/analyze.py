@@ -47,6 +47,7 @@ EXTRA_ELEMENTS = ("O", "C", "H")
 """Elements that air brings into any sample."""
 
 _RANGE_STEP_DEG = 10.0
+_LEAST_POINTS = 50
 _KALPHA_RATIO = 1.5444274 / CU_KALPHA1_ANG
 
 
@@ -90,9 +91,10 @@ def analyze(
             target always is.
 
     Raises:
-        BadInput: If an element or the target is none, a CIF cannot be read, or there is no
-            reference structure of these elements.
+        BadInput: If the pattern holds what counts cannot be, an element or the target is
+            none, a CIF cannot be read, or there is no reference structure of these elements.
     """
+    _refuse_unusable(pattern)
     standard = _standard(spike, target)
     named = {*elements}
     for formula in (target, standard.formula if standard else None):
@@ -136,6 +138,31 @@ class _Sample:
     particle_diameter_um: float
     spike: Spike | None = None
     candidates: int
+
+
+def _refuse_unusable(pattern: Pattern) -> None:
+    """Refuse arrays that no file would have been read into."""
+    name = pattern.origin or pattern.sample or "pattern"
+    angle, counts, esd = pattern.two_theta_deg, pattern.counts, pattern.esd
+    if not len(angle) == len(counts) == len(esd) or len(angle) < _LEAST_POINTS:
+        raise BadInput(
+            f"{name}: {len(angle)} angles, {len(counts)} counts and {len(esd)} standard "
+            f"deviations; as many of each are needed, at least {_LEAST_POINTS}"
+        )
+    if not all(np.all(np.isfinite(values)) for values in (angle, counts, esd)):
+        raise BadInput(f"{name}: holds values that are no numbers; take these points out")
+    if np.any(np.diff(angle) <= 0) or angle[0] < 0 or angle[-1] > 180:
+        raise BadInput(
+            f"{name}: the axis runs from {angle[0]:g} to {angle[-1]:g} and must rise within 0 "
+            "to 180° of 2θ at every point; sort the points, and give 2θ in degrees"
+        )
+    if np.min(counts) < 0 or np.min(esd) < 0:
+        raise BadInput(
+            f"{name}: least counts {np.min(counts):g}, least standard deviation "
+            f"{np.min(esd):g}; neither can be negative: give raw counts"
+        )
+    if not np.any(counts):
+        raise BadInput(f"{name}: every count is 0; was the shutter closed? Measure again")
 
 
 def _standard(spike: str | None, target: str | None) -> Spike | None:
@@ -191,10 +218,12 @@ def quantify(
         cache_dir: As in :func:`analyze`.
 
     Raises:
-        BadInput: If a CIF cannot be read, or none or too many are given.
+        BadInput: If the pattern holds what counts cannot be, a CIF cannot be read, or none or
+            too many are given.
     """
     if not 1 <= len(cifs) <= SLOTS:
         raise BadInput(f"{len(cifs)} phases were given; 1 to {SLOTS} can be refined together")
+    _refuse_unusable(pattern)
     known = [reference_of(cif) for cif in cifs]
     measured = prepare(pattern, instrument or instrument_of(pattern))
     lines = _lines(known, measured, cache_dir)

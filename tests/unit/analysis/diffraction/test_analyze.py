@@ -2,15 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pymatgen.io.cif import CifWriter
 
 from alab.errors import BadInput
-from alab.models import Verdict
+from alab.models import Outcome, Verdict
 from analysis.diffraction.analyze import analyze
-from analysis.diffraction.library import default_cifs
+from analysis.diffraction.crystal import Crystal, structure_of
+from analysis.diffraction.library import default_cifs, embedded
+from analysis.diffraction.parent import disordered_parents
 from analysis.diffraction.pattern import Pattern
 from analysis.diffraction.plot import MOST_POINTS, figure
 from analysis.diffraction.result import Analysis
@@ -22,7 +26,11 @@ ANGLE = np.arange(15.0, 70.0, 0.03)
 
 def _peaks(formula: str) -> np.ndarray:
     """Powder lines of xrayutilities per gram of a phase, with Kα₂ and a width of 0.09°."""
-    crystal = xu.materials.Crystal.fromCIF(str(default_cifs()[formula]))
+    return _peaks_of(default_cifs()[formula])
+
+
+def _peaks_of(cif: Path) -> np.ndarray:
+    crystal = xu.materials.Crystal.fromCIF(str(cif))
     powder = xu.simpack.Powder(crystal, 1)
     diffraction = xu.simpack.PowderDiffraction(
         powder, tt_cutoff=75, enable_simulation=False, wl=1.5405929
@@ -159,3 +167,97 @@ def test_no_candidate_and_no_target(tmp_path: Path) -> None:
         analyze(pattern, elements=["Y"], sources=tmp_path / "none")
     with pytest.raises(BadInput, match="no chemical formula"):
         analyze(pattern, elements=["Y"], target="?!")
+
+
+def test_an_order_that_is_claimed_is_tested(tmp_path: Path) -> None:
+    """Ilmenite, ordered and not: only the former is a success."""
+    ordered = next(one for one in embedded() if one.stem == "MgTiO3_148").crystal()
+    (parent,) = disordered_parents(ordered)
+    for crystal in (ordered, parent.crystal):
+        file = tmp_path / f"{crystal.stem}.cif"
+        CifWriter(structure_of(crystal)).write_file(file)
+        _MADE[crystal.stem] = _peaks_of(file)
+
+    def outcome(made: Crystal, seed: int) -> Outcome:
+        pattern = mixture({made.stem: 0.8, "TiO2": 0.2}, seed=seed)
+        return analyze(pattern, elements=["Mg", "Ti", "O"], target="MgTiO3").outcome
+
+    good = outcome(ordered, 11)
+    assert good.verdict is Verdict.SUCCESS
+    assert "show the order of MgTiO3: q = 1.0" in " ".join(good.reasons)
+    assert good.competing == ()
+    bad = outcome(parent.crystal, 12)
+    assert bad.verdict is Verdict.INCONCLUSIVE
+    assert bad.target_weight_fraction == pytest.approx(0.8, abs=0.06)
+    assert "disordered MgTiO3 (R-3c, Mg/Ti mixed) explains" in " ".join(bad.reasons)
+    assert "R-3c" in bad.competing[0]
+
+
+def test_an_internal_standard_gives_the_glass() -> None:
+    """30 % glass beside BaTiO3 and TiO2 of 3:2, spiked with 20 % corundum."""
+    weights = {"Al2O3": 0.2, "BaTiO3": 0.8 * 0.7 * 0.6, "TiO2": 0.8 * 0.7 * 0.4}
+    found = analyze(
+        mixture(weights, seed=13),
+        elements=["Ba", "Ti", "O"],
+        target="BaTiO3",
+        spike="Al2O3:0.20",
+        particle_diameter_um=0.0,  # the other engine knows no microabsorption
+    )
+    outcome = found.outcome
+    assert outcome.amorphous_fraction == pytest.approx(0.3, abs=0.05)
+    assert outcome.amorphous_fraction_esd is not None
+    assert abs(outcome.amorphous_fraction - 0.3) < 3 * outcome.amorphous_fraction_esd
+    assert {phase.formula for phase in outcome.phases} == {"BaTiO3", "TiO2"}
+    assert len(found.contributions) == 2
+    assert outcome.target_weight_fraction == pytest.approx(0.42, abs=0.04)
+    assert outcome.verdict is Verdict.PARTIAL
+    assert "of the sample" in outcome.reasons[0]
+    assert Analysis.from_json(found.to_json()).outcome == outcome
+
+
+def test_a_standard_that_contradicts_the_amounts_concludes_nothing() -> None:
+    weights = {"Al2O3": 0.1, "BaTiO3": 0.5, "TiO2": 0.4}
+    outcome = analyze(
+        mixture(weights, seed=14),
+        elements=["Ba", "Ti", "O"],
+        target="BaTiO3",
+        spike="Al2O3:0.30",
+        particle_diameter_um=0.0,
+    ).outcome
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert outcome.amorphous_fraction is not None
+    assert outcome.amorphous_fraction < -1
+    assert "contradicts" in outcome.reasons[0]
+
+
+def test_a_standard_that_is_not_there_or_is_the_target() -> None:
+    pattern = mixture({"BaTiO3": 0.6, "TiO2": 0.4}, seed=15)
+    outcome = analyze(
+        pattern, elements=["Ba", "Ti", "O"], target="BaTiO3", spike="Al2O3:0.2"
+    ).outcome
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert "Al2O3 was not found" in outcome.reasons[0]
+    with pytest.raises(BadInput, match="both the target and the internal standard"):
+        analyze(pattern, elements=["Ba", "Ti"], target="TiO2", spike="TiO2:0.2")
+
+
+@pytest.mark.parametrize("glass", [0.0, 0.25])
+def test_a_hump_of_glass_is_suspected(glass: float) -> None:
+    crystals = mixture({"BaTiO3": 0.7, "BaCO3": 0.3}, seed=16, strongest=4000.0)
+    hump = np.exp(-0.5 * ((ANGLE - 28.0) / 3.8) ** 2)
+    net = crystals.counts.sum() - np.sum(80 + 1500 / ANGLE)
+    added = net * glass / (1 - glass) * hump / hump.sum()
+    counts = crystals.counts + np.random.default_rng(16).poisson(added)
+    pattern = replace(crystals, counts=counts, esd=np.sqrt(np.maximum(counts, 1)))
+    outcome = analyze(pattern, elements=["Ba", "Ti", "O"], target="BaTiO3").outcome
+    assert outcome.amorphous_suspected is (glass > 0)
+    assert ("broad hump" in " ".join(outcome.reasons)) is (glass > 0)
+
+
+def test_without_a_target_nothing_is_judged() -> None:
+    pattern = mixture({"BaTiO3": 0.7, "BaCO3": 0.3}, seed=8)
+    outcome = analyze(pattern, elements=["Ba", "Ti", "O"]).outcome
+    assert outcome.target is None
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+    assert "No target was named" in outcome.reasons[0]
+    assert {phase.formula for phase in outcome.phases} == {"BaTiO3", "BaCO3"}
