@@ -198,7 +198,8 @@ def _lay_out(drawn: go.Figure, analysis: Analysis) -> None:
         },
         yaxis3={
             **axis,
-            "title": {"text": "difference", "font": {"size": 11}},
+            "title": {"text": "difference", "font": {"size": 11}, "standoff": 6},
+            "automargin": True,
             "domain": [0, difference_top],
             "zeroline": True,
             "zerolinecolor": "#9aa3ad",
