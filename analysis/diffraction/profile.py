@@ -41,7 +41,7 @@ from analysis.diffraction.cache import user_folder
 from analysis.diffraction.reflections import STRAINS, Lines
 
 jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its second name is private
-if jax.config.jax_compilation_cache_dir is None:
+if jax.config.values["jax_compilation_cache_dir"] is None:
     jax.config.update("jax_compilation_cache_dir", str(user_folder() / "jax"))
 
 NARROW, WIDE = 64, 160

@@ -202,7 +202,7 @@ def _normal_matrix(
         shared,
         instrument,
         grid,
-        slots=SLOTS,
+        slots=len(phases),
         points=points,
         half_window=half_window,
     )
@@ -210,6 +210,16 @@ def _normal_matrix(
         [jnp.moveaxis(drawn, 1, 0).reshape(points, -1), basis, counts[:, None]], axis=1
     )
     return columns.T @ (columns * weights[:, None]), drawn[..., 0]
+
+
+def _drawn_slots(count: int) -> int:
+    """Small sets are drawn in fewer slots; two sizes, so that two shapes are compiled."""
+    return SLOTS // 2 if count <= SLOTS // 2 else SLOTS
+
+
+def _background_columns(normal: Array) -> NDArray[np.intp]:
+    """Where the background stands in a normal matrix: before the counts, which are last."""
+    return np.arange(len(normal) - 1 - BACKGROUND, len(normal) - 1)
 
 
 def _half_window(phases: Array) -> int:
@@ -247,7 +257,7 @@ def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit
     """Solve amounts and background for given parameters."""
     normal, drawn = _normal_matrix(
         fit.drawn,
-        jnp.asarray(phases),
+        jnp.asarray(phases[: _drawn_slots(len(fit.lines))]),
         jnp.asarray(shared),
         measured.instrument,
         measured.grid,
@@ -258,9 +268,7 @@ def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit
     )
     normal = np.asarray(normal)
     count = len(fit.lines)
-    linear = np.concatenate(
-        [np.arange(count) * _COLUMNS, SLOTS * _COLUMNS + np.arange(BACKGROUND)]
-    )
+    linear = np.concatenate([np.arange(count) * _COLUMNS, _background_columns(normal)])
     amounts, background = _solve_linear(normal, linear, count)
     root = np.sqrt(measured.weights)
     bragg = amounts @ np.asarray(drawn)[:count]
@@ -372,7 +380,7 @@ def strain_penalty(strain: Array) -> Array:
 def _slopes(fit: Fit) -> Array:
     """How the columns of the normal matrix combine into derivatives of the model."""
     count = len(fit.lines)
-    size = SLOTS * _COLUMNS + BACKGROUND + 1
+    size = len(fit.normal)
     combine = np.zeros((count * PHASE_PARAMETERS + SHARED_PARAMETERS, size))
     for p in range(count):
         for k in range(PHASE_PARAMETERS):
@@ -387,7 +395,7 @@ def _blocks(fit: Fit) -> tuple[Array, Array, Array, Array]:
     """Curvature of the parameters, their coupling to linear columns, those, the gradient."""
     count = len(fit.lines)
     active = np.flatnonzero(fit.amounts > 0) * _COLUMNS
-    linear = np.concatenate([active, SLOTS * _COLUMNS + np.arange(BACKGROUND)])
+    linear = np.concatenate([active, _background_columns(fit.normal)])
     combine, normal = _slopes(fit), fit.normal
     applied = combine @ normal
     curvature = applied @ combine.T
@@ -395,7 +403,7 @@ def _blocks(fit: Fit) -> tuple[Array, Array, Array, Array]:
     inner = normal[np.ix_(linear, linear)]
     solved = np.zeros(normal.shape[0])
     solved[np.arange(count) * _COLUMNS] = fit.amounts
-    solved[SLOTS * _COLUMNS : -1] = fit.background
+    solved[_background_columns(normal)] = fit.background
     solved[-1] = -1.0
     gradient = applied @ solved  # of χ²/2: Jᵀ W (model − counts)
     return curvature, coupling, inner + 1e-9 * np.diag(np.diag(inner) + 1e-12), gradient

@@ -136,6 +136,7 @@ class _Search:
         self._whole, self._measured, self._candidates = measured, measured, candidates
         self._required, self._prior = required, prior
         self._sets = 0
+        self._hopeless: set[tuple[frozenset[int], int]] = set()
         self._screen = Screen(measured, candidates)
 
     def run(self) -> Found:
@@ -266,7 +267,10 @@ class _Search:
         order = [int(i) for i in np.argsort(-worth, kind="stable")[:_RIVALS_TRIED]]
         order = [i for i in order if worth[i] > 0.6 * own]
         order += [i for i in self._required if i not in order and worth[i] > 0.3 * own]
+        tried = frozenset(others)
+        order = [i for i in order if (tried, i) not in self._hopeless]
         swaps = [self._with(others, alone, index, gains) for index in order]
+        self._hopeless |= {(tried, s.members[-1]) for s in swaps if given.beats(s) > _NEAR}
         return [self._refined(s.members, s.fit) if given.beats(s) < _NEAR else s for s in swaps]
 
     def _settled(self, given: _Set) -> _Set:
