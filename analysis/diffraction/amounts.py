@@ -23,11 +23,11 @@ from analysis.diffraction.refine import Fit
 
 PARTICLE_DIAMETER_UM = 2.0
 """Diameter of the particles of a ground powder, where nothing is known of it."""
-BASE_ERROR = 0.05
+BASE_ERROR = 0.06
 """Relative standard deviation of an amount from structure factors, packing and mixing."""
 MICROABSORPTION_ERROR = 0.7
 """Share of the Brindley correction that is uncertain."""
-TEXTURE_ERROR = 0.3
+TEXTURE_ERROR = 0.7
 """Relative error of an amount for each unit of the logarithm of March's r."""
 LEAST_ERROR = 0.003
 """Standard deviation of a weight fraction that no pattern goes below."""

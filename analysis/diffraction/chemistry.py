@@ -17,7 +17,7 @@ from pymatgen.core import Composition
 
 from alab.errors import BadInput
 from analysis.diffraction.arrays import Array
-from analysis.diffraction.library import Reference
+from analysis.diffraction.library import Reference, elements_of
 from analysis.diffraction.search import Prior
 
 BALANCE_SIGMA = 0.08
@@ -47,12 +47,8 @@ def weighed_in(precursors: Sequence[str]) -> dict[str, float]:
     if len({bool(mass) for _, _, mass in parts}) > 1:
         raise BadInput("give all precursors a mass (TiO2:0.40), or none of them")
     for formula, _, mass in parts:
-        try:
-            composition = Composition(formula)
-        except (ValueError, KeyError) as error:
-            raise BadInput(
-                f"precursor {formula!r} is no formula; write it like TiO2"
-            ) from error
+        elements_of(formula)
+        composition = Composition(formula)
         if mass and not re.fullmatch(r"\d+\.?\d*", mass):
             raise BadInput(
                 f"precursor {formula}: mass {mass!r} is no number; write TiO2:0.40"

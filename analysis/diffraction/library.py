@@ -100,9 +100,12 @@ def elements_of(formula: str) -> frozenset[str]:
         BadInput: If it is no formula.
     """
     try:
-        return frozenset(Composition(formula).get_el_amt_dict())
+        symbols = frozenset(Composition(formula).get_el_amt_dict())
     except (ValueError, KeyError) as error:
         raise BadInput(f"{formula!r} is no chemical formula; write it like BaTiO3") from error
+    if unknown := sorted(s for s in symbols if not Element.is_valid_symbol(s)):
+        raise BadInput(f"{formula!r} holds {', '.join(unknown)}, no element; write BaTiO3")
+    return symbols
 
 
 def same_formula(one: str, other: str) -> bool:

@@ -11,17 +11,22 @@ from analysis.diffraction.refine import Fit, march_gain, refine, with_axis
 from analysis.diffraction.reflections import Lines
 
 WORTH = 10.0
-"""Tempered χ² that another axis must promise beyond that of the present one."""
+"""Tempered χ² that some texture must promise before axes are compared."""
+BETTER = 2.0
+"""Tempered χ² by which another axis must be better than the present one."""
 
 _LEAST_SHARE = 0.03
-_STEPS = 4
+_STEPS = 6
+_COMPARED, _NEARLY = 3, 0.5
 _SAME = 1e-3
 
 
 def oriented(measured: Measured, fit: Fit) -> Fit:
     """A fit with the best texture axis of each phase, refined a little.
 
-    The axes are compared by the score test for March's r at r = 1: gradient² over curvature.
+    The score test for March's r at r = 1, gradient² over curvature, says whether there is
+    texture at all, and leaves few axes; to first order those across an axis of symmetry say
+    the same as that axis, so they are told apart by refining.
 
     Args:
         measured: The pattern.
@@ -35,15 +40,19 @@ def oriented(measured: Measured, fit: Fit) -> Fit:
 
 
 def _one(measured: Measured, fit: Fit, index: int) -> Fit:
-    present = fit.axes[index]
     tried = [with_axis(measured, fit, index, axis) for axis in axes_of(fit.lines[index])]
-    gains = [march_gain(trial, index) for trial in tried]
-    own = march_gain(with_axis(measured, fit, index, present), index)
-    best = int(np.argmax(gains))
-    if gains[best] < own + WORTH:
+    gains = np.array([march_gain(trial, index) for trial in tried])
+    if gains.max() < WORTH:
         return fit
-    trial = refine(measured, tried[best], _STEPS)
-    return trial if trial.cost(trial.temperature) < fit.cost(trial.temperature) else fit
+    order = np.argsort(-np.round(gains, 6), kind="stable")[:_COMPARED]
+    best = fit
+    for i in order:
+        if gains[i] < _NEARLY * gains.max():
+            break
+        trial = refine(measured, tried[i], _STEPS)
+        if trial.cost(trial.temperature) + BETTER < best.cost(trial.temperature):
+            best = trial
+    return best
 
 
 def axes_of(lines: Lines) -> list[Array]:
