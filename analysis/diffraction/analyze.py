@@ -282,7 +282,10 @@ def _report(sample: _Sample, measured: Measured, found: Found, order: Ordering) 
     parts = {i: contribution(measured, known[found.members[i]], fit, i, drawn[i]) for i in rows}
     phases = _phase_amounts(sample, found, amounts, rows)
     absolute = on_absolute_scale(phases, sample.spike) if sample.spike else None
-    unknown, places = unexplained(measured, calculated, background)
+    hump = hump_of(measured, calculated, background)
+    # The refined background is too stiff for a hump, which is no peak of an unknown phase.
+    smooth = hump.smooth if hump.suspected else background
+    unknown, places = unexplained(measured, calculated - background + smooth, smooth)
     traces = tuple(
         f"{known[i].formula} ({known[i].space_group}), {100 * share:.1f} wt %"
         for i, share in found.traces
@@ -298,7 +301,7 @@ def _report(sample: _Sample, measured: Measured, found: Found, order: Ordering) 
         misfit=misfit(measured, calculated, background),
         unexplained_fraction=unknown,
         unexplained_two_theta_deg=places,
-        hump=hump_of(measured, calculated, background),
+        hump=hump,
         signal=signal(measured),
         target_known=bool(sample.wanted),
         competing=(*competing, *order.rivals),

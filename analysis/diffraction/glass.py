@@ -17,7 +17,7 @@ is glass in the sample without the standard (Madsen, Scarlett & Kern, Z. Kristal
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,12 +51,14 @@ class Hump:
         fwhm_deg: Its width.
         share: Its counts over those of hump and lines together, 0 to 1.
         sigmas: Its height over the standard deviation.
+        smooth: Baseline and hump together, at the used points.
     """
 
     two_theta_deg: float
     fwhm_deg: float
     share: float
     sigmas: float
+    smooth: Array = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
 
     @property
     def suspected(self) -> bool:
@@ -99,6 +101,7 @@ def hump_of(measured: Measured, calculated: Array, background: Array) -> Hump:
                 fwhm_deg=width,
                 share=float(area / max(area + lines, 1e-9)),
                 sigmas=float(np.sqrt(gain / reduced)),
+                smooth=np.interp(measured.two_theta_deg, places, columns @ solved),
             )
     return best
 
