@@ -53,13 +53,30 @@ class Amounts:
     coarse: NDArray[np.bool_]
 
 
-def amounts_of(fit: Fit, particle_diameter_um: float = PARTICLE_DIAMETER_UM) -> Amounts:
+def amounts_of(
+    fit: Fit, particle_diameter_um: float = PARTICLE_DIAMETER_UM, count: int | None = None
+) -> Amounts:
     """Weight fractions with their uncertainties.
 
     Args:
         fit: A refined set of phases, at least one of them present.
         particle_diameter_um: Diameter of the particles; 0 leaves microabsorption out.
+        count: So many phases share the whole; traces may follow them. By default all do.
     """
+    every = _amounts_of(fit, particle_diameter_um)
+    if count is None or count == len(fit.lines):
+        return every
+    whole = every.fractions[:count].sum()
+    return Amounts(
+        fractions=every.fractions[:count] / whole,
+        esd=every.esd[:count] / whole,
+        intervals90=np.clip(every.intervals90[:count] / whole, 0.0, 1.0),
+        tau=every.tau[:count],
+        coarse=every.coarse[:count],
+    )
+
+
+def _amounts_of(fit: Fit, particle_diameter_um: float) -> Amounts:
     shown = fit.amounts / fit.amounts.sum()
     radius_um = particle_diameter_um / 2
     density = np.array([lines.density_g_per_cm3 for lines in fit.lines])

@@ -277,7 +277,10 @@ def _report(sample: _Sample, measured: Measured, found: Found, order: Ordering) 
     drawn = profiles(measured, fit)
     background = background_of(measured, fit)
     calculated = drawn.sum(0) + background
-    amounts = amounts_of(fit, sample.particle_diameter_um) if np.any(fit.amounts > 0) else None
+    amounts = None
+    if np.any(fit.amounts > 0):
+        with_traces = found.quantified or fit
+        amounts = amounts_of(with_traces, sample.particle_diameter_um, len(fit.lines))
     rows = _rows(amounts)
     parts = {i: contribution(measured, known[found.members[i]], fit, i, drawn[i]) for i in rows}
     phases = _phase_amounts(sample, found, amounts, rows)

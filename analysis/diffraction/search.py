@@ -43,6 +43,8 @@ SIGNIFICANT = 3.5
 SURE = 8.0
 """Significance below which less than TRACE of the mass is a trace: possible, not identified."""
 TRACE = 0.02
+MOST_OF_A_TRACE = 0.03
+"""Share of the mass up to which a phase without proof is fitted beside the others."""
 RIVAL_MARGIN = 12.0
 """A rival whose score is worse by less than this is named."""
 
@@ -57,6 +59,7 @@ _ROUNDS = 4
 _TOLERANT_PASSES = 2
 _MOST_SETS = 90  # refined before the search stops to grow
 _FEW_UNKNOWN = 0.01  # share of points below which unknown peaks do no harm
+_MOST_TRACES = 2
 _NEAR, _VERY_NEAR = 300.0, 60.0
 _COARSE_STEPS, _FINAL_STEPS = 6, 25
 _COARSE, _FINE = 1.0, 0.05  # gain at which a refinement stops
@@ -77,6 +80,8 @@ class Found:
         rivals: (index in the fit, index of the candidate that explains nearly as much).
         probabilities: That each phase of the fit is there, 0 to 1.
         traces: (index of a candidate that may be there too, its share of the mass).
+        quantified: The fit with the traces after the phases, from which amounts are to be
+            taken; None where there is none.
     """
 
     fit: Fit
@@ -84,6 +89,7 @@ class Found:
     rivals: tuple[tuple[int, int], ...] = ()
     probabilities: tuple[float, ...] = (1.0,) * SLOTS
     traces: tuple[tuple[int, float], ...] = ()
+    quantified: Fit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ class _Search:
             self._screen = Screen(held, self._candidates)
             self._screen.place(displacement_mm)
             best = self._settled(self._built(self._again(best)))
-        return self._judged(*self._without_traces(best))
+        return self._judged(self._sure(best))
 
     def _built(self, seed: _Set) -> _Set:
         best = self._grown(seed)
@@ -289,26 +295,46 @@ class _Search:
             best = self._refined(leanest.members, leanest.fit, _FINAL_STEPS, _FINE)
         return best
 
-    def _without_traces(self, given: _Set) -> tuple[_Set, list[tuple[int, float]]]:
-        """The set without phases too weak to be sure of, and those with their shares."""
-        traces: list[tuple[int, float]] = []
+    def _sure(self, given: _Set) -> _Set:
+        """The set without phases too small and too weak to be sure of."""
         while given.members:
             shares = given.fit.amounts / given.fit.amounts.sum()
             weak = (shares < TRACE) & (given.fit.significance < SURE)
             if not weak.any():
                 break
             position = int(np.argmin(np.where(weak, given.fit.significance, np.inf)))
-            traces.append((given.members[position], float(shares[position])))
             given = self._without(given, position)
             given = self._refined(given.members, given.fit, _FINAL_STEPS, _FINE)
-        return given, traces
+        return given
+
+    def _with_traces(self, best: _Set) -> _Set:
+        """The set with up to _MOST_TRACES small phases more that pay, proven or not.
+
+        Left out, what they explain would be laid on the others and falsify their amounts.
+        """
+        for _ in range(_MOST_TRACES):
+            if len(best.members) >= SLOTS:
+                break
+            gains = self._screen.gains(best.fit)
+            worth = gains.chi2 / best.fit.temperature
+            worth[self._twins[list(best.members)].any(axis=0)] = 0.0
+            index = int(np.argmax(worth))
+            if worth[index] < COST_OF_A_PHASE / 2:
+                break
+            child = self._with(best.members, best.fit, index, gains)
+            child = self._refined(child.members, child.fit, _FINAL_STEPS, _FINE)
+            share = child.fit.amounts[-1] / child.fit.amounts.sum()
+            if child.beats(best) < 0 or share > MOST_OF_A_TRACE:
+                break
+            best = child
+        return best
 
     def _without(self, given: _Set, position: int) -> _Set:
         alone = without_phase(self._measured, given.fit, position)
         members = tuple(m for i, m in enumerate(given.members) if i != position)
         return self._refined(members, alone)
 
-    def _judged(self, best: _Set, traces: list[tuple[int, float]]) -> Found:
+    def _judged(self, best: _Set) -> Found:
         """Probabilities of the phases, from their rivals and from their absence.
 
         A rival that comes near is refined to the end; if it wins, it takes the place.
@@ -335,12 +361,19 @@ class _Search:
             if winner is best:
                 break
             best = winner
+        more = self._with_traces(best)
+        shares = more.fit.amounts / max(more.fit.amounts.sum(), 1e-300)
+        first = len(best.members)
         return Found(
             fit=best.fit,
             members=best.members,
             rivals=tuple(rivals),
             probabilities=tuple(probabilities),
-            traces=tuple(traces),
+            traces=tuple(
+                (index, float(share))
+                for index, share in zip(more.members[first:], shares[first:], strict=True)
+            ),
+            quantified=more.fit,
         )
 
     def _finished(self, given: _Set) -> _Set:
