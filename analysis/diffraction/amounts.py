@@ -25,7 +25,7 @@ PARTICLE_DIAMETER_UM = 2.0
 """Diameter of the particles of a ground powder, where nothing is known of it."""
 BASE_ERROR = 0.06
 """Relative standard deviation of an amount from structure factors, packing and mixing."""
-MICROABSORPTION_ERROR = 0.7
+MICROABSORPTION_ERROR = 1.0
 """Share of the Brindley correction that is uncertain."""
 TEXTURE_ERROR = 0.7
 """Relative error of an amount for each unit of the logarithm of March's r."""

@@ -233,7 +233,7 @@ def _take(lines: Lines, index: NDArray[np.intp]) -> Lines:
         lines,
         **{
             name: getattr(lines, name)[index]
-            for name in ("hkl", "inverse_d2", "strain", "texture", "equivalents", "intensity")
+            for name in ("hkl", "inverse_d2", "strain", "equivalents", "intensity")
         },
     )
 

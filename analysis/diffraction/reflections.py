@@ -41,8 +41,8 @@ TEXTURES = 3
 
 _MAX_LINES = 360
 _BINS = 120
-_CACHE_VERSION = 5
-_PER_LINE = ("hkl", "inverse_d2", "strain", "texture", "equivalents", "intensity")
+_CACHE_VERSION = 6
+_PER_LINE = ("hkl", "inverse_d2", "strain", "equivalents", "intensity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,6 @@ class Lines:
         inverse_d2: 1/d² of the unstrained cell in Å⁻², rising, shape (n,).
         strain: Change of 1/d² per unit of each strain mode, shape (n, STRAINS). A mode is
             normalised so that strain e changes d-spacings by about e.
-        texture: Each harmonic of second order at each line, shape (n, TEXTURES).
         equivalents: Symmetry equivalents of each line, a vector and its opposite counted once,
             each as often as any other, shape (n, EQUIVALENTS, 3). Of merged lines, those of
             the strongest.
@@ -74,7 +73,6 @@ class Lines:
     hkl: Array
     inverse_d2: Array
     strain: Array
-    texture: Array
     equivalents: NDArray[np.int16]
     intensity: Array
     strain_modes: int
@@ -90,7 +88,7 @@ class Lines:
             strain: Amount of each mode, the first ``strain_modes`` of them used.
         """
         reciprocal = reciprocal_metric(crystal)
-        modes, _ = _modes(crystal)
+        modes = _modes(crystal)
         changed = reciprocal + np.einsum("k,kij->ij", strain[: len(modes)], modes)
         metric = np.linalg.inv(changed)
         edges = np.sqrt(np.diag(metric))
@@ -204,7 +202,6 @@ def _from_arrays(crystal: Crystal, kept: Mapping[str, Array]) -> Lines:
         hkl=kept["hkl"],
         inverse_d2=kept["inverse_d2"],
         strain=kept["strain"],
-        texture=kept["texture"],
         equivalents=equivalents(crystal, kept["hkl"]),
         intensity=kept["intensity"],
         strain_modes=int(kept["strain_modes"]),
@@ -243,7 +240,7 @@ def _squares(families: Sequence[Families], wavelength_ang: float) -> list[Array]
 
 def _lines(family: Families, f2: Array, wavelength_ang: float) -> Lines:
     crystal = family.crystal
-    strain_modes, textures = _modes(crystal)
+    strain_modes = _modes(crystal)
     index = _kept(family.multiplicity * f2, family.inverse_d2)
     hkl, inverse_d2 = family.hkl[index].astype(float), family.inverse_d2[index]
     products = monomials(hkl)
@@ -254,9 +251,6 @@ def _lines(family: Families, f2: Array, wavelength_ang: float) -> Lines:
             hkl=hkl,
             inverse_d2=inverse_d2,
             strain=_padded(products @ coefficients(strain_modes).T, STRAINS),
-            texture=_padded(
-                products @ coefficients(textures).T / inverse_d2[:, None], TEXTURES
-            ),
             equivalents=equivalents(crystal, hkl),
             intensity=family.multiplicity[index] * f2[index] / content,
             strain_modes=len(strain_modes),
@@ -267,12 +261,12 @@ def _lines(family: Families, f2: Array, wavelength_ang: float) -> Lines:
     )
 
 
-def _modes(crystal: Crystal) -> tuple[Array, Array]:
-    """Tensors that the symmetry allows to add to G*, and those that express texture.
+def _modes(crystal: Crystal) -> Array:
+    """Tensors that the symmetry allows to add to G*.
 
     Returns:
         Strain modes, shape (k, 3, 3), each giving Δ(1/d²) ≈ −2 (1/d²) per unit along its own
-        direction; and up to TEXTURES traceless modes, shape (m, 3, 3).
+        direction.
     """
     orthogonal = np.array(gemmi.UnitCell(*crystal.cell).orth.mat.tolist())
     inverse = np.linalg.inv(orthogonal)
@@ -285,9 +279,7 @@ def _modes(crystal: Crystal) -> tuple[Array, Array]:
     _, _, rows = np.linalg.svd(traceless.reshape(-1, 9), full_matrices=False)
     shear = rows[: len(tensors) - 1].reshape(-1, 3, 3)
     strain = np.concatenate([[np.eye(3)], shear]) * -2.0
-    pull = inverse @ strain @ inverse.T
-    texture = inverse @ (shear[:TEXTURES] * 1.5) @ inverse.T
-    return pull, texture
+    return inverse @ strain @ inverse.T
 
 
 @lru_cache(maxsize=512)
@@ -343,7 +335,6 @@ def _merge_weak(lines: Lines) -> Lines:
         hkl=np.concatenate([lines.hkl[strong], lines.hkl[strongest]]),
         inverse_d2=np.concatenate([lines.inverse_d2[strong], mean(lines.inverse_d2[weak])]),
         strain=np.concatenate([lines.strain[strong], mean(lines.strain[weak])]),
-        texture=np.concatenate([lines.texture[strong], mean(lines.texture[weak])]),
         equivalents=np.concatenate([lines.equivalents[strong], lines.equivalents[strongest]]),
         intensity=np.concatenate([lines.intensity[strong], total]),
     )

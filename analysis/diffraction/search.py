@@ -329,6 +329,17 @@ class _Search:
             best = child
         return best
 
+    def _afresh(self, given: _Set) -> _Set:
+        """The same set refined from usual values, if that ends better.
+
+        A search leaves marks: a texture that a phase took on while another was missing.
+        """
+        lines = [self._candidates[i] for i in given.members]
+        displacement_mm = float(given.fit.shared[DISPLACEMENT])
+        usual = start(self._measured, lines, displacement_mm)
+        fresh = self._finished(self._refined(given.members, usual, _FINAL_STEPS, _FINE))
+        return fresh if fresh.beats(given) > 0 else given
+
     def _without(self, given: _Set, position: int) -> _Set:
         alone = without_phase(self._measured, given.fit, position)
         members = tuple(m for i, m in enumerate(given.members) if i != position)
@@ -361,7 +372,7 @@ class _Search:
             if winner is best:
                 break
             best = winner
-        more = self._with_traces(best)
+        more = self._afresh(self._with_traces(best))
         shares = more.fit.amounts / max(more.fit.amounts.sum(), 1e-300)
         first = len(best.members)
         return Found(
