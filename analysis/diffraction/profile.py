@@ -26,7 +26,7 @@ Kα₁ and Kα₂ are drawn together; residual Kβ and W Lα lines are lines of 
 is 64-bit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ AXIAL_NODES = 4
 
 _NODES, _WEIGHTS = roots_jacobi(AXIAL_NODES, 1, 0)
 _AXIAL_H, _AXIAL_WEIGHT = (_NODES + 1) / 2, _WEIGHTS / _WEIGHTS.sum()
+_AT_ONCE = 32  # lines drawn together
 _PAD_SIZES = (512, 1024, 2048, 4096, 8192)
 _GHOSTS = 10  # so many of the strongest lines of a phase are drawn in Kβ and W Lα
 _KBETA_OVER_KALPHA1 = 1.392234 / 1.5405929
@@ -326,14 +327,53 @@ def _peaks(
     return value, by_place1, by_place2, by_width, by_eta, by_axial
 
 
-def _window(
-    line: _Line, grid: Grid, points: int, half_window: int
-) -> tuple[jax.Array, jax.Array]:
-    """Grid points around each line and their angles, shape (n, 2·half_window + 1)."""
+def _window(line: _Line, grid: Grid, half_window: int) -> tuple[jax.Array, jax.Array]:
+    """First grid point of the window of each line, and its angles (n, 2·half_window + 1)."""
     centre = jnp.round((line.place1 - grid.start_deg) / grid.step_deg).astype(jnp.int32)
     index = centre[:, None] + jnp.arange(-half_window, half_window + 1, dtype=jnp.int32)[None]
-    angle = grid.start_deg + grid.step_deg * index.astype(jnp.float64)
-    return jnp.where((index >= 0) & (index < points), index, points), angle
+    return centre - half_window, grid.start_deg + grid.step_deg * index.astype(jnp.float64)
+
+
+def _laid(
+    rows_of: Callable[[Batch], tuple[jax.Array, jax.Array]],
+    lines: Batch,
+    columns: int,
+    *,
+    slots: int,
+    points: int,
+    half_window: int,
+) -> jax.Array:
+    """Draw lines a few at a time, so that they stay in the cache, and add them up.
+
+    Args:
+        rows_of: Gives the first grid point of each line's window, which may lie off the axis,
+            and what the line adds there, shape (n, window, columns).
+        lines: What to draw.
+        columns: How many columns a line has.
+        slots: How many phases.
+        points: How many grid points.
+        half_window: Points to both sides of a line.
+
+    Returns:
+        Shape (slots, points, columns).
+    """
+    window = 2 * half_window + 1
+
+    def add_some(total: jax.Array, some: Batch) -> tuple[jax.Array, None]:
+        first, rows = rows_of(some)
+        start = jnp.clip(first + window, 0, points + window)
+
+        def add(i: jax.Array, total: jax.Array) -> jax.Array:
+            at = (some.slot[i], start[i], jnp.zeros((), dtype=jnp.int32))
+            there = jax.lax.dynamic_slice(total, at, (1, window, columns))
+            return jax.lax.dynamic_update_slice(total, there + rows[i][None], at)
+
+        return jax.lax.fori_loop(0, _AT_ONCE, add, total), None
+
+    parts = jax.tree.map(lambda x: x.reshape(-1, _AT_ONCE, *x.shape[1:]), lines)
+    empty = jnp.zeros((slots, points + 2 * window, columns))
+    total, _ = jax.lax.scan(add_some, empty, parts)
+    return total[:, window : window + points]
 
 
 @partial(jax.jit, static_argnames=("slots", "points", "half_window"))
@@ -350,11 +390,15 @@ def draw(
 ) -> jax.Array:
     """Calculated profile of each phase per unit factor, shape (slots, points)."""
     one_line = jax.vmap(_line, in_axes=(0, 0, None, None, None))
-    line = one_line(lines, phases[lines.slot], shared, instrument, grid.step_deg)
-    index, angle = _window(line, grid, points, half_window)
-    shape = _peaks(line, angle, instrument, lines.kind)[0]
-    out = jnp.zeros((slots, points + 1))
-    return out.at[lines.slot[:, None], index].add(line.amplitude[:, None] * shape)[:, :points]
+
+    def rows_of(some: Batch) -> tuple[jax.Array, jax.Array]:
+        line = one_line(some, phases[some.slot], shared, instrument, grid.step_deg)
+        first, angle = _window(line, grid, half_window)
+        shape = _peaks(line, angle, instrument, some.kind)[0]
+        return first, (line.amplitude[:, None] * shape)[..., None]
+
+    size = {"slots": slots, "points": points, "half_window": half_window}
+    return _laid(rows_of, lines, 1, **size)[..., 0]
 
 
 @partial(jax.jit, static_argnames=("slots", "points", "half_window"))
@@ -380,17 +424,19 @@ def draw_with_slopes(
         phase, rest = parameters[:PHASE_PARAMETERS], parameters[PHASE_PARAMETERS:]
         return jnp.stack(_line(row, phase, rest, instrument, grid.step_deg))
 
-    every = (len(lines.slot), SHARED_PARAMETERS)
-    parameters = jnp.concatenate([phases[lines.slot], jnp.broadcast_to(shared, every)], 1)
-    line = _Line(*jax.vmap(one)(lines, parameters).T)
-    slopes = jax.vmap(jax.jacfwd(one, argnums=1))(lines, parameters)
-    index, angle = _window(line, grid, points, half_window)
-    value, *by_shape, by_axial = _peaks(line, angle, instrument, lines.kind)
-    height = line.amplitude[:, None]
-    by_parts = [*(height * part for part in by_shape), value, height * by_axial]
-    parts = jnp.stack(by_parts, axis=-1)  # in the order of the fields of _Line
-    rows = jnp.concatenate(
-        [(height * value)[..., None], jnp.einsum("nwc,ncp->nwp", parts, slopes)], axis=-1
-    )
-    out = jnp.zeros((slots, points + 1, rows.shape[-1]))
-    return out.at[lines.slot[:, None], index].add(rows)[:, :points]
+    def rows_of(some: Batch) -> tuple[jax.Array, jax.Array]:
+        common = jnp.broadcast_to(shared, (len(some.slot), SHARED_PARAMETERS))
+        parameters = jnp.concatenate([phases[some.slot], common], 1)
+        line = _Line(*jax.vmap(one)(some, parameters).T)
+        slopes = jax.vmap(jax.jacfwd(one, argnums=1))(some, parameters)
+        first, angle = _window(line, grid, half_window)
+        value, *by_shape, by_axial = _peaks(line, angle, instrument, some.kind)
+        height = line.amplitude[:, None]
+        by_parts = [*(height * part for part in by_shape), value, height * by_axial]
+        parts = jnp.stack(by_parts, axis=-1)  # in the order of the fields of _Line
+        by_parameters = jnp.einsum("nwc,ncp->nwp", parts, slopes)
+        return first, jnp.concatenate([(height * value)[..., None], by_parameters], axis=-1)
+
+    columns = 1 + PHASE_PARAMETERS + SHARED_PARAMETERS
+    size = {"slots": slots, "points": points, "half_window": half_window}
+    return _laid(rows_of, lines, columns, **size)

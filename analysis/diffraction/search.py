@@ -318,6 +318,7 @@ class _Search:
             gains = self._screen.gains(best.fit)
             worth = gains.chi2 / best.fit.temperature
             worth[self._twins[list(best.members)].any(axis=0)] = 0.0
+            worth[gains.width_deg > WIDTHS_DEG[1]] = 0.0  # a hump proves no trace
             index = int(np.argmax(worth))
             if worth[index] < COST_OF_A_PHASE / 2:
                 break
