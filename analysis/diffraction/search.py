@@ -360,7 +360,7 @@ class _Search:
                 for trial in self._swaps(best, position):
                     margin = best.beats(trial)
                     if margin < _VERY_NEAR:
-                        trial = self._finished(trial)
+                        trial = self._refined(trial.members, trial.fit, _FINAL_STEPS, _FINE)
                         margin = best.beats(trial)
                     if margin > RIVAL_MARGIN or not self._shows(trial, -1):
                         continue

@@ -1,7 +1,5 @@
 """Along which low-index axis the plates or needles of a phase lie."""
 
-import itertools
-
 import numpy as np
 
 from analysis.diffraction.arrays import Array
@@ -15,7 +13,7 @@ WORTH = 10.0
 BETTER = 2.0
 """Tempered χ² by which another axis must be better than the present one."""
 
-_LEAST_SHARE = 0.03
+_LEAST_SHARE = 0.05
 _STEPS = 6
 _COMPARED, _NEARLY = 3, 0.5
 _SAME = 1e-3
@@ -56,12 +54,21 @@ def _one(measured: Measured, fit: Fit, index: int) -> Fit:
 
 
 def axes_of(lines: Lines) -> list[Array]:
-    """Low-index axes that are not equivalent by symmetry, in reciprocal indices."""
+    """Axes that are not equivalent by symmetry, in reciprocal indices.
+
+    The axes of the reciprocal cell, and where these are all the same, as in a cube, also its
+    diagonals.
+    """
+    edges = _different(lines, np.eye(3)[::-1])
+    if len(edges) > 1:
+        return edges
+    return _different(lines, np.array([[0.0, 0, 1], [0, 1, 1], [1, 1, 1]]))
+
+
+def _different(lines: Lines, axes: Array) -> list[Array]:
     found: list[Array] = []
     seen: list[Array] = []
-    triples = itertools.product((0, 1), repeat=3)
-    for triple in sorted(triples, key=sum)[1:]:
-        axis = np.array(triple, dtype=float)
+    for axis in axes:
         cos2 = np.sort(axis_cos2(lines, axis), axis=1)
         if not any(np.max(np.abs(cos2 - other)) < _SAME for other in seen):
             found.append(axis)
