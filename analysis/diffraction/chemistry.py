@@ -50,9 +50,7 @@ def weighed_in(precursors: Sequence[str]) -> dict[str, float]:
         elements_of(formula)
         composition = Composition(formula)
         if mass and not re.fullmatch(r"\d+\.?\d*", mass):
-            raise BadInput(
-                f"precursor {formula}: mass {mass!r} is no number; write TiO2:0.40"
-            )
+            raise BadInput(f"precursor {formula}: mass {mass!r} is no number; write TiO2:0.40")
         amount = float(mass) / composition.weight if mass else 0.0
         for element, count in composition.get_el_amt_dict().items():
             moles[element] = moles.get(element, 0.0) + amount * count

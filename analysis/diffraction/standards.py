@@ -1,8 +1,8 @@
 """Certified standards of line position and shape, with their cells.
 
 Certificates of the National Institute of Standards and Technology, at 22.5 °C, on the scale
-of Cu Kα₁ 1.5405929 Å. The structures in ``standard_structures/`` only give which lines there are and
-about how strong; their intensities are refined.
+of Cu Kα₁ 1.5405929 Å. The structures in ``standard_structures/`` only give which lines there
+are and about how strong; their intensities are refined.
 """
 
 from dataclasses import dataclass, replace

@@ -149,7 +149,7 @@ def test_an_instrument_file_is_used(shell: Any, scan: Path, tmp_path: Path) -> N
         (("a.xy", "--elements", " ,"), "--elements names none"),
         (("a.xy",), "which elements may the powder hold"),
         (("a.xy", "--elements", "Ti", "--only-cif"), "name some with --cif"),
-        (("a.xy", "--precursors", "TiO2:1,Zx2:2"), "no chemical formula"),
+        (("a.xy", "--precursors", "TiO2:1,Zx2:2"), "Zx, no element"),
         (("a.xy", "--target", "Nonsense"), "no chemical formula"),
         (("a.xy", "--elements", "Ti", "--out", "a.xy/x"), "choose a folder"),
         (("a.xy", "b/a.xy", "--elements", "Ti"), "two patterns are called a.xy"),
