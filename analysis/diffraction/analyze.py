@@ -45,6 +45,8 @@ from analysis.diffraction.verdict import Evidence, judge
 
 EXTRA_ELEMENTS = ("O", "C", "H")
 """Elements that air brings into any sample."""
+_OF_AIR = frozenset({"O", "C", "H", "N"})
+"""What is made of these alone burns off: no candidate, unless nothing else is asked for."""
 
 _RANGE_STEP_DEG = 10.0
 _LEAST_POINTS = 50
@@ -189,7 +191,7 @@ def _candidates(
     known = [
         reference
         for reference in listed
-        if reference.elements & named
+        if reference.elements & (named - _OF_AIR or named)
         and ("O" in reference.elements or not reference.elements & extra)
     ]
     if not known:
