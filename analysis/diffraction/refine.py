@@ -23,6 +23,17 @@ from scipy.optimize import nnls
 
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.measured import BACKGROUND, Measured
+from analysis.diffraction.misfit import OUTSTANDING, temperature_of, unknown_peaks
+from analysis.diffraction.priors import (
+    PHASE_HIGH,
+    PHASE_LOW,
+    PHASE_MEAN,
+    SHARED_HIGH,
+    SHARED_LOW,
+    penalty,
+    pull,
+    shared_mean,
+)
 from analysis.diffraction.profile import (
     DISPLACEMENT,
     LOG_MARCH,
@@ -39,7 +50,7 @@ from analysis.diffraction.profile import (
     draw,
     draw_with_slopes,
 )
-from analysis.diffraction.reflections import STRAINS, Lines
+from analysis.diffraction.reflections import Lines
 
 SLOTS = 8
 """Most phases in one refinement."""
@@ -47,20 +58,9 @@ ITERATIONS = 40
 """Most steps of a final refinement."""
 
 _COLUMNS = 1 + PHASE_PARAMETERS + SHARED_PARAMETERS
-_OUTSTANDING = 4.0  # standard deviations from which a residual may be an unknown peak
-_FEET = 6  # points to both sides of it that belong to it
 _BROAD_DEG = 0.7
 """Lorentzian width from which lines are drawn on the wide window."""
 
-# Prior mean, its standard deviation, and hard bounds of each parameter.
-_PHASE_MEAN = np.array([0.0] * STRAINS + [0.03, 0.03, 0.03, 0.0, 0.0])
-_PHASE_SIGMA = np.array([0.003] + [0.002] * (STRAINS - 1) + [0.15, 0.2, 0.1, 0.4, 0.15])
-_PHASE_LOW = np.array([-0.035] + [-0.02] * (STRAINS - 1) + [0.0, 0.0, 0.0, -0.6, -1.2])
-_PHASE_HIGH = np.array([0.035] + [0.02] * (STRAINS - 1) + [1.8, 2.5, 1.8, 2.5, 1.2])
-_SHARED_SIGMA = np.array([0.1, 0.05, 0.02, 0.1, 0.005, 0.002])
-_SHARED_LOW = np.array([-0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
-_SHARED_HIGH = np.array([0.5, 0.3, 0.12, 0.3, 0.1, 0.05])
-_TAIL = 4.0  # degrees of freedom of Student's t, of which all priors are
 C_AXIS = np.array([0.0, 0.0, 1.0])
 
 
@@ -114,7 +114,7 @@ class Fit:
 
 def start(measured: Measured, lines: list[Lines], displacement_mm: float = 0.0) -> Fit:
     """Phases with usual parameters, not yet refined."""
-    phases = np.tile(_PHASE_MEAN, (SLOTS, 1))
+    phases = np.tile(PHASE_MEAN, (SLOTS, 1))
     shared = shared_mean(measured.instrument)
     shared[DISPLACEMENT] = displacement_mm
     return _fit(measured, tuple(lines), (C_AXIS,) * len(lines), phases, shared)
@@ -131,16 +131,16 @@ def with_phase(
     """The same with one phase more, of an isotropic strain and a size broadening."""
     count = len(fit.lines)
     phases = fit.phases.copy()
-    phases[count] = _PHASE_MEAN
+    phases[count] = PHASE_MEAN
     phases[count, 0] = strain
-    phases[count, SIZE] = max(size_deg, _PHASE_MEAN[SIZE])
+    phases[count, SIZE] = max(size_deg, PHASE_MEAN[SIZE])
     return _fit(measured, (*fit.lines, lines), (*fit.axes, C_AXIS), phases, fit.shared)
 
 
 def without_phase(measured: Measured, fit: Fit, index: int) -> Fit:
     """The same with one phase less."""
     phases = np.delete(fit.phases, index, axis=0)
-    phases = np.vstack([phases, _PHASE_MEAN])
+    phases = np.vstack([phases, PHASE_MEAN])
     kept = [i for i in range(len(fit.lines)) if i != index]
     lines, axes = tuple(fit.lines[i] for i in kept), tuple(fit.axes[i] for i in kept)
     return _fit(measured, lines, axes, phases, fit.shared)
@@ -285,8 +285,8 @@ def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit
         amounts=amounts,
         background=background,
         chi2=float(max(chi2, 1e-9)),
-        penalty=_penalty(phases[:count], shared, fit.instrument),
-        temperature=_temperature(residual[: measured.used], (bragg * root)[: measured.used]),
+        penalty=penalty(phases[:count], shared, fit.instrument),
+        temperature=temperature_of(residual[: measured.used], (bragg * root)[: measured.used]),
         normal=normal,
     )
 
@@ -309,36 +309,10 @@ def _solve_linear(normal: Array, linear: NDArray[np.intp], count: int) -> tuple[
     return amounts, eliminated[:, -1] - eliminated[:, :-1] @ amounts
 
 
-def _temperature(residual: Array, bragg: Array) -> float:
-    """χ² a point, times the inflation by serial correlation (Bérar & Lelann, 1991).
-
-    A misfit that persists over neighbouring points is one observation and not many: the
-    number of independent points is taken as n (1 − ρ)/(1 + ρ), ρ the correlation of
-    neighbours. Peaks where the model has none are of unknown phases, no misfit: they are
-    left out.
-
-    Args:
-        residual: (Counts − model) · √weight, shape (n,).
-        bragg: Peaks of the model · √weight, shape (n,).
-    """
-    unknown = _unknown(residual, bragg)
-    wide = np.convolve(unknown, np.ones(2 * _FEET + 1), mode="same") > 0
-    known = residual[~wide] if np.sum(~wide) > 0.2 * len(residual) else residual
-    power = float(np.mean(known**2))
-    rho = float(np.mean(known[1:] * known[:-1]) / max(power, 1e-12))
-    rho = min(max(rho, 0.0), 0.9)
-    return max(1.0, power) * (1 + rho) / (1 - rho)
-
-
-def _unknown(residual: Array, bragg: Array) -> NDArray[np.bool_]:
-    """Points that stand out of the model where it has no peak to speak of."""
-    return (residual > _OUTSTANDING) & (residual > bragg)
-
-
 def tolerant(measured: Measured, fit: Fit) -> tuple[Measured, float]:
     """The pattern with little weight on peaks of unknown phases.
 
-    What stands out of the model is held down to _OUTSTANDING standard deviations, as Huber
+    What stands out of the model is held down to OUTSTANDING standard deviations, as Huber
     does on one side: an unknown phase may add peaks anywhere, but takes none away.
 
     Returns:
@@ -349,32 +323,10 @@ def tolerant(measured: Measured, fit: Fit) -> tuple[Measured, float]:
     bragg[: measured.used] = profiles(measured, fit).sum(0)
     background = measured.basis @ fit.background
     residual = (measured.counts - bragg - background) * root
-    unknown = _unknown(residual, bragg * root)
-    held = np.where(unknown, (_OUTSTANDING / np.maximum(residual, 1e-9)) ** 2, 1.0)
+    unknown = unknown_peaks(residual, bragg * root)
+    held = np.where(unknown, (OUTSTANDING / np.maximum(residual, 1e-9)) ** 2, 1.0)
     share = float(np.mean(unknown[: measured.used]))
     return replace(measured, weights=measured.weights * held), share
-
-
-def shared_mean(instrument: Instrument) -> Array:
-    """What the shared parameters are expected to be, shape (SHARED_PARAMETERS,)."""
-    expected = (instrument.axial, 0.0, instrument.kbeta_ratio, instrument.wlalpha_ratio)
-    return np.array([0.0, 0.03, *expected])
-
-
-def _penalty(phases: Array, shared: Array, instrument: Instrument) -> float:
-    by_phase = _heavy((phases - _PHASE_MEAN) / _PHASE_SIGMA)
-    by_shared = _heavy((shared - shared_mean(instrument)) / _SHARED_SIGMA)
-    return float(by_phase.sum() + by_shared.sum())
-
-
-def _heavy(deviation: Array) -> Array:
-    """−2 log of Student's t: x² near 0, and what is unusual is dear but not forbidden."""
-    return _TAIL * np.log1p(deviation**2 / _TAIL)
-
-
-def strain_penalty(strain: Array) -> Array:
-    """What an isotropic cell strain costs in tempered χ²."""
-    return _heavy(strain / _PHASE_SIGMA[0])
 
 
 def _slopes(fit: Fit) -> Array:
@@ -409,22 +361,17 @@ def _blocks(fit: Fit) -> tuple[Array, Array, Array, Array]:
     return curvature, coupling, inner + 1e-9 * np.diag(np.diag(inner) + 1e-12), gradient
 
 
-def _prior(fit: Fit) -> tuple[Array, Array]:
-    count = len(fit.lines)
-    values = np.concatenate([fit.phases[:count].ravel(), fit.shared])
-    mean = np.concatenate([np.tile(_PHASE_MEAN, count), shared_mean(fit.instrument)])
-    sigma = np.concatenate([np.tile(_PHASE_SIGMA, count), _SHARED_SIGMA])
-    precision = 1 / (sigma**2 + (values - mean) ** 2 / _TAIL)
-    return precision, precision * (values - mean)
+def _pull(fit: Fit) -> tuple[Array, Array]:
+    return pull(fit.phases[: len(fit.lines)], fit.shared, fit.instrument)
 
 
 def _step(fit: Fit, temperature: float, damping: float) -> Array:
     curvature, coupling, inner, gradient = _blocks(fit)
     projected = curvature - coupling @ np.linalg.solve(inner, coupling.T)
-    precision, pull = _prior(fit)
+    precision, drawn_back = _pull(fit)
     matrix = projected / temperature + np.diag(precision)
     matrix += damping * np.diag(np.diag(matrix))
-    return -np.linalg.solve(matrix, gradient / temperature + pull)
+    return -np.linalg.solve(matrix, gradient / temperature + drawn_back)
 
 
 def march_gain(fit: Fit, index: int) -> float:
@@ -440,8 +387,8 @@ def _moved(fit: Fit, step: Array) -> tuple[Array, Array]:
     phases = fit.phases.copy()
     phases[:count] += step[: count * PHASE_PARAMETERS].reshape(count, PHASE_PARAMETERS)
     return (
-        np.clip(phases, _PHASE_LOW, _PHASE_HIGH),
-        np.clip(fit.shared + step[count * PHASE_PARAMETERS :], _SHARED_LOW, _SHARED_HIGH),
+        np.clip(phases, PHASE_LOW, PHASE_HIGH),
+        np.clip(fit.shared + step[count * PHASE_PARAMETERS :], SHARED_LOW, SHARED_HIGH),
     )
 
 
@@ -451,7 +398,7 @@ def _covariance(fit: Fit) -> Array:
     if not count:
         return np.zeros((0, 0))
     curvature, coupling, inner, _ = _blocks(fit)
-    precision, _ = _prior(fit)
+    precision, _ = _pull(fit)
     curvature = curvature / fit.temperature + np.diag(precision)
     reduced = inner - coupling.T @ np.linalg.solve(curvature, coupling) / fit.temperature
     inverse = np.linalg.pinv(reduced / fit.temperature, hermitian=True)
@@ -472,7 +419,7 @@ def parameter_esds(fit: Fit) -> tuple[Array, Array]:
     count = len(fit.lines)
     curvature, coupling, inner, _ = _blocks(fit)
     projected = curvature - coupling @ np.linalg.solve(inner, coupling.T)
-    precision, _ = _prior(fit)
+    precision, _ = _pull(fit)
     inverse = np.linalg.inv(projected / fit.temperature + np.diag(precision))
     esds = np.sqrt(np.maximum(np.diag(inverse), 0.0))
     return esds[:-SHARED_PARAMETERS].reshape(count, PHASE_PARAMETERS), esds[-SHARED_PARAMETERS:]

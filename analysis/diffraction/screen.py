@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.measured import Measured
+from analysis.diffraction.priors import strain_penalty
 from analysis.diffraction.profile import Instrument
-from analysis.diffraction.refine import Fit, background_of, profiles, strain_penalty
+from analysis.diffraction.refine import Fit, background_of, profiles
 from analysis.diffraction.reflections import Lines
 
 DISPLACEMENTS_MM = np.linspace(-0.32, 0.32, 9)
