@@ -142,6 +142,7 @@ class _Search:
         self._whole, self._measured, self._candidates = measured, measured, candidates
         self._required, self._prior = required, prior
         self._sets = 0
+        self._last: tuple[_Set, list[_Set]] | None = None
         self._hopeless: set[tuple[frozenset[int], int]] = set()
         self._screen = Screen(measured, candidates)
 
@@ -154,7 +155,7 @@ class _Search:
             self._measured, displacement_mm = held, float(best.fit.shared[DISPLACEMENT])
             self._screen = Screen(held, self._candidates)
             self._screen.place(displacement_mm)
-            best = self._settled(self._built(self._again(best)))
+            best = self._settled(self._grown(self._again(best)))
         return self._judged(self._sure(best))
 
     def _built(self, seed: _Set) -> _Set:
@@ -288,7 +289,7 @@ class _Search:
                 weakest = min(bare, key=lambda i: best.fit.significance[i])
                 best = self._without(best, weakest)
                 continue
-            fewer = [self._without(best, i) for i in range(len(best.members))]
+            fewer = self._leaner(best)
             leanest = min(fewer, key=best.beats)
             if best.beats(leanest) > 0:
                 break
@@ -341,6 +342,12 @@ class _Search:
         fresh = self._finished(self._refined(given.members, usual, _FINAL_STEPS, _FINE))
         return fresh if fresh.beats(given) > 0 else given
 
+    def _leaner(self, given: _Set) -> list[_Set]:
+        """The set without each of its phases, refined again; kept for the last set asked."""
+        if self._last is None or self._last[0] is not given:
+            self._last = given, [self._without(given, i) for i in range(len(given.members))]
+        return self._last[1]
+
     def _without(self, given: _Set, position: int) -> _Set:
         alone = without_phase(self._measured, given.fit, position)
         members = tuple(m for i, m in enumerate(given.members) if i != position)
@@ -355,8 +362,8 @@ class _Search:
         probabilities: list[float] = []
         for _ in range(_ROUNDS):
             rivals, probabilities, winner = [], [], best
-            for position in range(len(best.members)):
-                margins = [best.beats(self._without(best, position))]
+            for position, leaner in enumerate(self._leaner(best)):
+                margins = [best.beats(leaner)]
                 for trial in self._swaps(best, position):
                     margin = best.beats(trial)
                     if margin < _VERY_NEAR:
@@ -373,7 +380,9 @@ class _Search:
             if winner is best:
                 break
             best = winner
-        more = self._afresh(self._with_traces(best))
+        more = self._with_traces(best)
+        if len(more.members) > len(best.members):
+            more = self._afresh(more)
         shares = more.fit.amounts / max(more.fit.amounts.sum(), 1e-300)
         first = len(best.members)
         return Found(
