@@ -194,8 +194,8 @@ class _Search:
 
     def _grown(self, first: _Set) -> _Set:
         """Add phases while any pays, following the _BEAM best sets."""
-        beam, best = [self._pruned(first)], first
-        best = beam[0]
+        best = self._pruned(first)
+        beam = [best]
         while beam and self._sets < _MOST_SETS:
             children: dict[frozenset[int], _Set] = {}
             for parent in beam:
@@ -360,7 +360,7 @@ class _Search:
         """
         rivals: list[tuple[int, int]] = []
         probabilities: list[float] = []
-        for _ in range(_ROUNDS):
+        for round_ in range(_ROUNDS):
             rivals, probabilities, winner = [], [], best
             for position, leaner in enumerate(self._leaner(best)):
                 margins = [best.beats(leaner)]
@@ -377,8 +377,8 @@ class _Search:
                         winner = trial
                 odds = np.exp(-np.clip(margins, -20.0, 200.0) / 2).sum()
                 probabilities.append(float(1 / (1 + odds)))
-            if winner is best:
-                break
+            if winner is best or round_ == _ROUNDS - 1:
+                break  # what was found out is of this best
             best = winner
         more = self._with_traces(best)
         if len(more.members) > len(best.members):
