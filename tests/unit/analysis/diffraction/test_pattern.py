@@ -6,10 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
 
 from alab.errors import BadInput
 from analysis.diffraction.pattern import Pattern, parse_pattern, read_pattern
+from tests.pattern_files import (
+    CALM,
+    SCAN,
+    SWITCHED,
+    ras,
+    rasx,
+    rows,
+    xrdml,
+    xrdml_scan,
+    xy,
+)
 
 FORMATS = (
     Path(os.environ.get("ALAB_DATA", Path(__file__).parents[5] / "shared" / "data"))
@@ -35,12 +45,6 @@ XRDML = """<?xml version="1.0" encoding="UTF-8"?>
 <intensities unit="counts">{counts}</intensities>
 </dataPoints></scan></xrdMeasurement></xrdMeasurements>
 """
-
-
-def xy(two_theta_deg, counts) -> bytes:
-    return "\n".join(
-        f"{a:.4f} {c:g}" for a, c in zip(two_theta_deg, counts, strict=True)
-    ).encode()
 
 
 ANGLE = np.linspace(10, 60, 501)
@@ -103,18 +107,6 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 # ---- columns of text ---------------------------------------------------------------
-
-SCAN = np.round(np.arange(20.0, 30.0, 0.02), 2)
-NOISY = np.random.default_rng(7).poisson(200 + 4000 * np.exp(-(((SCAN - 25) / 0.1) ** 2)))
-CALM = NOISY.astype(float)
-
-
-def rows(separator: str, *columns: np.ndarray, comma: bool = False) -> str:
-    lines = [
-        separator.join(f"{value:g}" for value in row) for row in zip(*columns, strict=True)
-    ]
-    text = "\n".join(lines)
-    return text.replace(".", ",") if comma else text
 
 
 @pytest.mark.parametrize(
@@ -234,41 +226,6 @@ def test_a_synchrotron_has_one_line() -> None:
 # ---- XRDML -------------------------------------------------------------------------
 
 
-def xrdml(*scans: str, attributes: str = "", optics: str = "") -> bytes:
-    beam = (
-        '<usedWavelength intended="K-Alpha"><kAlpha1 unit="Angstrom">1.540598</kAlpha1>'
-        '<kAlpha2 unit="Angstrom">1.544426</kAlpha2><kBeta unit="Angstrom">1.39225</kBeta>'
-        "<ratioKAlpha2KAlpha1>0.48</ratioKAlpha2KAlpha1></usedWavelength>"
-        '<incidentBeamPath><radius unit="mm">145</radius><xRayTube><anodeMaterial>Cu'
-        "</anodeMaterial></xRayTube></incidentBeamPath>"
-        f"<diffractedBeamPath>{optics}</diffractedBeamPath>"
-    )
-    return (
-        '<xrdMeasurements xmlns="http://www.xrdml.com/XRDMeasurement/2.1">'
-        f"<xrdMeasurement {attributes}>{beam}{''.join(scans)}</xrdMeasurement>"
-        "</xrdMeasurements>"
-    ).encode()
-
-
-def xrdml_scan(
-    start: float,
-    counts: np.ndarray,
-    *,
-    time_s: float | None = 1.0,
-    more: str = "",
-    axis="Gonio",
-) -> str:
-    end = start + 0.02 * (len(counts) - 1)
-    time = "" if time_s is None else f"<commonCountingTime>{time_s}</commonCountingTime>"
-    return (
-        f'<scan scanAxis="{axis}" status="Completed"><dataPoints>'
-        f'<positions axis="2Theta" unit="deg"><startPosition>{start}</startPosition>'
-        f"<endPosition>{end}</endPosition></positions>{time}{more}"
-        f'<counts unit="counts">{" ".join(f"{c:g}" for c in counts)}</counts>'
-        "</dataPoints></scan>"
-    )
-
-
 def test_xrdml_names_beam_filter_and_geometry() -> None:
     optics = '<filter><material>Ni</material></filter><monochromator name="graphite"/>'
     content = xrdml(xrdml_scan(20, CALM), attributes='sampleMode="Transmission"', optics=optics)
@@ -360,46 +317,6 @@ def test_points_counted_longer_are_not_stronger() -> None:
 # ---- Rigaku ------------------------------------------------------------------------
 
 
-def ras(counts: np.ndarray, factors: np.ndarray, axis: str = "TwoThetaTheta") -> bytes:
-    head = {
-        "HW_XG_TARGET_NAME": "Cu",
-        "HW_XG_WAVE_LENGTH_ALPHA1": "1.540593",
-        "HW_XG_WAVE_LENGTH_ALPHA2": "1.544414",
-        "HW_XG_WAVE_LENGTH_BETA": "1.392246",
-        "MEAS_COND_AXIS_NAME_INTERNAL-1": "Filter",
-        "MEAS_COND_AXIS_POSITION-1": "Cu_K-beta",
-        "MEAS_SCAN_AXIS_X": axis,
-        "MEAS_SCAN_AXIS_X_INTERNAL": axis,
-    }
-    points = rows(" ", SCAN, counts, factors)
-    return (
-        "*RAS_DATA_START\n*RAS_HEADER_START\n"
-        + "".join(f'*{key} "{value}"\n' for key, value in head.items())
-        + f"*RAS_HEADER_END\n*RAS_INT_START\n{points}\n*RAS_INT_END\n*RAS_DATA_END\n"
-    ).encode()
-
-
-def rasx(counts: np.ndarray, factors: np.ndarray) -> bytes:
-    manifest = (
-        '<Root><Data0 Type="Profile"><ContentHashList Name="Profile0.txt"/>'
-        '<ContentHashList Name="MesurementConditions0.xml"/></Data0></Root>'
-    )
-    conditions = (
-        "<C><WavelengthKalpha1>1.540593</WavelengthKalpha1><WavelengthKbeta>1.392246"
-        "</WavelengthKbeta><ScanInformation><AxisName>TwoThetaTheta</AxisName>"
-        "</ScanInformation></C>"
-    )
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("root.xml", manifest)
-        archive.writestr("Data0/Profile0.txt", rows("\t", SCAN, counts, factors))
-        archive.writestr("Data0/MesurementConditions0.xml", conditions)
-    return out.getvalue()
-
-
-SWITCHED = np.where(np.abs(SCAN - 25) < 0.07, 20.0, 1.0)
-
-
 @pytest.mark.parametrize(("make", "name"), [(ras, "a.ras"), (rasx, "a.rasx")])
 def test_rigakus_attenuator_is_seen_where_it_switches(make, name: str) -> None:
     peak = np.round(200 + 4000 * np.exp(-(((SCAN - 25) / 0.1) ** 2)), 2)
@@ -425,68 +342,6 @@ def test_ras_names_its_filter_and_refuses_a_rocking_curve() -> None:
 
 
 # ---- anything at all ---------------------------------------------------------------
-
-WHOLE = [
-    (xrdml(xrdml_scan(20, CALM[:80])), "a.xrdml"),
-    (ras(CALM, SWITCHED), "a.ras"),
-    (rasx(CALM, SWITCHED), "a.rasx"),
-    (rows(";", SCAN, CALM, comma=True).encode(), "a.csv"),
-    (b"title\nBANK 1 500 50 CONST 2000 2 0 0 STD\n" + b"    1000" * 500, "a.gsas"),
-    (b"data_a\nloop_\n_pd_meas_2theta_scan\n_pd_meas_counts_total\n" + b"1 2\n" * 9, "a.cif"),
-    (b"RAW1.01" + bytes(range(256)) * 8, "a.raw"),
-    (b"RAW4.00" + bytes(range(256)) * 8, "a.raw"),
-    (b"_FILEVERSION=1\n_DRIVE='COUPLED'\n_STEPSIZE=0.02\n_START=20\n_COUNTS\n1 2 3\n", "a.uxd"),
-]
-ENDINGS = [
-    "xy",
-    "xrdml",
-    "ras",
-    "rasx",
-    "brml",
-    "raw",
-    "cif",
-    "gsas",
-    "uxd",
-    "chi",
-    "",
-    "\x00/..",
-]
-
-
-@given(content=st.binary(max_size=400), ending=st.sampled_from(ENDINGS))
-@settings(max_examples=150, deadline=None)
-def test_any_bytes_are_a_pattern_or_bad_input(content: bytes, ending: str) -> None:
-    _is_read_or_refused(content, f"any.{ending}")
-
-
-@given(
-    source=st.sampled_from(WHOLE),
-    cut=st.floats(0, 1),
-    at=st.floats(0, 1),
-    put=st.one_of(
-        st.binary(max_size=8),
-        st.sampled_from([b"-", b"1e99", b"nan", b"99999999999", b"<", b'"', b"\x00" * 40]),
-    ),
-)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_damaged_files_are_a_pattern_or_bad_input(
-    source: tuple[bytes, str], cut: float, at: float, put: bytes
-) -> None:
-    content, name = source
-    content = content if cut < 0.5 else content[: round(2 * (cut - 0.5) * len(content))]
-    place = round(at * len(content))
-    _is_read_or_refused(content[:place] + put + content[place + len(put) :], name)
-
-
-def _is_read_or_refused(content: bytes, name: str) -> None:
-    try:
-        pattern = parse_pattern(content, name)
-    except BadInput:
-        return
-    assert np.all(np.diff(pattern.two_theta_deg) > 0)
-    assert np.all(np.isfinite(pattern.counts))
-    assert np.all(np.isfinite(pattern.esd) & (pattern.esd > 0))
-    assert len(pattern.counts) == len(pattern.esd) == len(pattern.two_theta_deg)
 
 
 def test_what_would_take_minutes_is_refused_at_once() -> None:
