@@ -116,7 +116,7 @@ def _verdict(
             "No target was named, so no synthesis is judged: the phases are the result."
         ]
     whole = "sample" if evidence.absolute else "crystalline part"
-    share = f"{100 * fraction:.0f} ± {100 * esd:.0f} wt % of the {whole}"
+    share = f"{100 * fraction:.1f} ± {100 * esd:.1f} wt % of the {whole}"
     limit = 100 * SUCCESS_FRACTION
     if fraction >= SUCCESS_FRACTION:
         if evidence.target_rivals:
@@ -190,4 +190,4 @@ def _remarks(evidence: Evidence) -> list[str]:
 
 
 def _glass(absolute: Absolute) -> str:
-    return f"{100 * absolute.amorphous:.0f} ± {100 * absolute.amorphous_esd:.0f} wt % of glass"
+    return f"{100 * absolute.amorphous:.1f} ± {100 * absolute.amorphous_esd:.1f} wt % of glass"

@@ -182,8 +182,8 @@ def _success(attempts: Sequence[Attempt]) -> Decision | None:
             return Decision(
                 step=NextStep.DONE,
                 reasons=(
-                    f"{attempt.sample} holds {outcome.target_weight_fraction * 100:.0f} ± "
-                    f"{outcome.target_weight_fraction_esd * 100:.0f} wt % "
+                    f"{attempt.sample} holds {outcome.target_weight_fraction * 100:.1f} ± "
+                    f"{outcome.target_weight_fraction_esd * 100:.1f} wt % "
                     f"{written(attempt.recipe.target)} after "
                     f"{dwell_s(attempt.recipe) / 3600:g} h at "
                     f"{attempt.recipe.max_temperature_c:g} °C.",

@@ -33,7 +33,7 @@ def evidence(**changes) -> Evidence:
 @pytest.mark.parametrize(
     ("changes", "verdict", "said"),
     [
-        ({}, Verdict.SUCCESS, "70 ± 3 wt %"),
+        ({}, Verdict.SUCCESS, "70.0 ± 3.0 wt %"),
         ({"phases": (phase("BaCO3", 0.6), phase("TiBaO3", 0.4))}, Verdict.PARTIAL, "below 50"),
         ({"phases": (phase("BaCO3", 1.0),)}, Verdict.FAILED, "is not in the pattern"),
         ({"phases": ()}, Verdict.INCONCLUSIVE, "No reference structure"),
