@@ -15,6 +15,11 @@ class Atmosphere(StrEnum):
     O2 = "O2"
     N2 = "N2"
     AR = "Ar"
+    AR_H2 = "Ar/H2"
+    """Forming gas: 5 % hydrogen in argon."""
+    CO2 = "CO2"
+    VACUUM = "vacuum"
+    """Pumped to 1e-6 bar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

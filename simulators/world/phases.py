@@ -58,14 +58,24 @@ REFERENCE_OXIDES: Mapping[str, str] = MappingProxyType(
 _PRESSURES_ATM: Mapping[str, float] = MappingProxyType({"CO2": 0.01, "H2O": 0.02, "H3N": 1e-3})
 """Gas between the grains of a bed that gives it off: more than in the furnace."""
 
+_CO2_ATM: Mapping[Atmosphere, float] = MappingProxyType({Atmosphere.CO2: 1.0})
+"""Where the furnace itself is full of it."""
+
 _OXYGEN_ATM: Mapping[Atmosphere, float] = MappingProxyType(
     {
         Atmosphere.AIR: 0.21,
         Atmosphere.O2: 1.0,
         Atmosphere.N2: 1e-5,
         Atmosphere.AR: 5e-6,
+        # 5 % hydrogen against 0.1 % steam between the grains, at 1000 °C
+        Atmosphere.AR_H2: 1e-18,
+        # what carbon dioxide gives off at 1000 °C
+        Atmosphere.CO2: 1.3e-5,
+        # a fifth of the air that leaks in
+        Atmosphere.VACUUM: 1e-7,
     }
 )
+"""Oxygen over the powder; one figure a gas, for the temperatures ceramics are fired at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +128,11 @@ class Phase:
 
 def gas_pressure_atm(gas: str, atmosphere: Atmosphere) -> float:
     """Partial pressure of a gas between the grains, atm."""
-    return _OXYGEN_ATM[atmosphere] if gas == "O2" else _PRESSURES_ATM[gas]
+    if gas == "O2":
+        return _OXYGEN_ATM[atmosphere]
+    if gas == "CO2":
+        return _CO2_ATM.get(atmosphere, _PRESSURES_ATM[gas])
+    return _PRESSURES_ATM[gas]
 
 
 def gas_balance(elements: Mapping[str, float]) -> tuple[float, float, float, float]:

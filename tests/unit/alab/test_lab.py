@@ -153,7 +153,7 @@ MISTAKES: dict[str, tuple[str, str, str, str, str]] = {
         '"air", "steam"',
         "atmospheres",
         "devices.furnace.atmospheres",
-        "Input should be 'air', 'O2', 'N2' or 'Ar'",
+        "Input should be 'air', 'O2', 'N2', 'Ar', 'Ar/H2', 'CO2' or 'vacuum'",
     ),
     "place of an unknown device": (
         'device = "doser"',
