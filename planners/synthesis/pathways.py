@@ -16,6 +16,7 @@ from alab.models import Atmosphere
 from planners.synthesis.reactions import (
     Reaction,
     atoms,
+    balance,
     driving_force_ev_per_atom,
     metals,
     reaction_of,
@@ -54,12 +55,14 @@ class Pathway:
         last_step_ev_per_atom: Driving force left for forming the target, per atom of it.
         total_ev_per_atom: Driving force from the precursors, per atom of target.
         solid_ev_per_atom: Of that, what is left once early decomposition is over.
+        solid_reaction: What is left to react then.
     """
 
     steps: tuple[Step, ...]
     last_step_ev_per_atom: float
     total_ev_per_atom: float
     solid_ev_per_atom: float
+    solid_reaction: Reaction
 
     @property
     def intermediates(self) -> tuple[str, ...]:
@@ -96,6 +99,7 @@ def predict_pathway(
         last_step_ev_per_atom=driving_force_ev_per_atom(last, temperature_c, atmosphere),
         total_ev_per_atom=driving_force_ev_per_atom(reaction, temperature_c, atmosphere),
         solid_ev_per_atom=driving_force_ev_per_atom(solid, temperature_c, atmosphere),
+        solid_reaction=solid,
     )
 
 
@@ -161,24 +165,35 @@ def _pair_steps(
     return tuple(steps)
 
 
+def residue(formula: str, temperature_c: float, atmosphere: Atmosphere) -> str:
+    """What is left of a powder on the way to a firing: itself, or what it decomposes to.
+
+    Hydroxides, carbonates and oxides count as decomposed 200 °C above their decomposition
+    temperature; ammonium salts melt and react instead.
+    """
+    compound = find(formula)
+    early = (
+        compound is not None
+        and compound.decomposes_c is not None
+        and compound.decomposes_c <= temperature_c - _DECOMPOSED_BELOW_C
+        and "N" not in atoms(formula)
+    )
+    steps = _pair_steps((formula,), formula, temperature_c, atmosphere) if early else ()
+    if not steps:
+        return formula
+    return max(steps, key=lambda step: step.driving_force_ev_per_atom).reaction.product
+
+
 def _decomposed(
     amounts: Mapping[str, Fraction], temperature_c: float, atmosphere: Atmosphere
 ) -> dict[str, Fraction]:
     """Replace powders that decompose on the way up by what they leave."""
     state: dict[str, Fraction] = {}
     for formula, moles in amounts.items():
-        compound = find(formula)
-        early = (
-            compound is not None
-            and compound.decomposes_c is not None
-            and compound.decomposes_c <= temperature_c - _DECOMPOSED_BELOW_C
-            and "N" not in atoms(formula)
-        )
-        steps = _pair_steps((formula,), formula, temperature_c, atmosphere) if early else ()
-        if steps:
-            residue = max(steps, key=lambda step: step.driving_force_ev_per_atom).reaction
-            formula, moles = residue.product, moles / residue.reactants[formula]
-        state[formula] = state.get(formula, Fraction(0)) + moles
+        left = residue(formula, temperature_c, atmosphere)
+        if left != formula:
+            moles /= balance((formula,), left).reactants[formula]
+        state[left] = state.get(left, Fraction(0)) + moles
     return state
 
 

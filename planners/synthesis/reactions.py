@@ -114,7 +114,7 @@ def reaction_of(amounts: Mapping[str, Fraction], product: str) -> Reaction:
                 f"{float(count):g} mol {element} per mole of {product} is not conserved"
             )
     return Reaction(
-        reactants=MappingProxyType(dict(amounts)), product=product, gases=_gases(left)
+        reactants=MappingProxyType(dict(amounts)), product=product, gases=gases_of(left)
     )
 
 
@@ -224,8 +224,8 @@ def _solve(rows: list[list[Fraction]], unknowns: int) -> list[Fraction] | str:
     return [rows[i][-1] for i in range(unknowns)]
 
 
-def _gases(left: Mapping[str, Fraction]) -> Mapping[str, Fraction]:
-    """Gases that carry the atoms ``left`` over (negative: that are short)."""
+def gases_of(left: Mapping[str, Fraction]) -> Mapping[str, Fraction]:
+    """Moles of the gases that carry C, H, N and O left over (negative: that are short)."""
     zero = Fraction(0)
     carbon, nitrogen = left.get("C", zero), left.get("N", zero)
     hydrogen, oxygen = left.get("H", zero), left.get("O", zero)

@@ -1,69 +1,52 @@
 """Recipes for a target: which powders, how much of each, how hot, and why.
 
 Every set of precursors that balances is ranked by the driving force of its last,
-target-forming step and by practicality; the best are returned, different sets first, then
-other firing conditions of the best set.
+target-forming step, by what competes, and by practicality (:mod:`ranking`). The best are
+returned: sets of different precursor families first, then other sets, then other firing
+conditions of the best set.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from types import MappingProxyType
 
-from pymatgen.core import Composition
+import numpy as np
 
 from alab.errors import TargetError
 from alab.models import Atmosphere, FiringLimits, Recipe
 from planners.synthesis.conditions import (
     DWELL_S,
     GRID_C,
-    VOLATILE,
-    FiringChoice,
     ceiling,
     choose_atmosphere,
     choose_temperature,
-    excess_fraction,
     profile,
     snap,
 )
 from planners.synthesis.doses import DoseError, Doses
-from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM, Pathway, predict_pathway
-from planners.synthesis.reactions import (
-    BalanceError,
-    Reaction,
-    balance,
-    driving_force_ev_per_atom,
-    metals,
-    try_balance,
-    uncertainty_ev_per_atom,
-)
+from planners.synthesis.enumeration import PrecursorSets, enumerate_sets
+from planners.synthesis.practical import check_forbidden_elements, usable_powders
+from planners.synthesis.ranking import Candidate, assess, best_candidates, choose_different
+from planners.synthesis.reactions import BalanceError, Reaction, balance, metals
+from planners.synthesis.reasons import known_force, reasons, risks
 from planners.synthesis.screen import check_target
-from planners.synthesis.thermo import find, reduced, written
+from planners.synthesis.thermo import PARTIAL_PRESSURES_BAR, reduced, written
 
 MOST_PRECURSORS = 5
 
-_COMMON: Mapping[str, float] = MappingProxyType(
-    {
-        "NH4H2PO4": 1.0, "(NH4)2HPO4": 0.6, "MgO": 1.0, "Mg(OH)2": 0.3, "MnO2": 1.0,
-        "Mn2O3": 0.8, "Mn3O4": 0.4, "MnCO3": 0.8, "Li2CO3": 1.0, "LiOH": 0.6, "Li2O": 0.2,
-        "Fe2O3": 1.0, "Fe3O4": 0.3, "Co3O4": 1.0, "CoO": 0.4, "CuO": 1.0, "NiO": 1.0,
-        "TiO2": 1.0, "La2O3": 0.9, "La(OH)3": 0.4, "SiO2": 1.0, "Al2O3": 1.0, "ZnO": 1.0,
-    }
-)  # fmt: skip
-"""How usual a precursor is in solid-state practice, 0 to 1; carbonates and oxides lead."""
+_GOOD_SETS_A_RECIPE = 4
+"""Sets assessed for each recipe wanted, so that different ones can be chosen."""
 
-_COMMON_BY_DEFAULT = 0.7
-_UNKNOWN_FORCE_SCORE = 1.0
+_ABSORBABLE = ("O2", "CO2")
+_LEAST_TO_ABSORB_BAR = 0.01
+"""A gas thinner than this brings too little to be taken up in hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """A precursor set under study."""
+class _Gas:
+    """The furnace gas, and why."""
 
-    reaction: Reaction
-    firing: FiringChoice
-    pathway: Pathway | None
-    score: float
+    atmosphere: Atmosphere
+    reason: str
 
 
 def propose(
@@ -75,6 +58,10 @@ def propose(
     dose_resolution_mg: float = 0.1,
     min_dose_mg: float = 5.0,
     count: int = 5,
+    atmosphere: Atmosphere | None = None,
+    max_precursors: int = MOST_PRECURSORS,
+    forbidden_elements: Collection[str] = (),
+    forbidden_precursors: Collection[str] = (),
 ) -> list[Recipe]:
     """Propose recipes for a target, best first.
 
@@ -86,13 +73,17 @@ def propose(
         dose_resolution_mg: Masses are multiples of this.
         min_dose_mg: Smallest mass the doser delivers; the batch grows up to twofold for it.
         count: Most recipes to return.
+        atmosphere: Gas to fire in; chosen by the valences of the target unless given.
+        max_precursors: Most powders in a recipe, 1 to 5.
+        forbidden_elements: Symbols that the laboratory does not handle.
+        forbidden_precursors: Formulas that are not to be used.
 
     Returns:
         One to ``count`` recipes, no two alike.
 
     Raises:
         TargetError: If the target is none, or nothing on the shelf makes it; says why.
-        ValueError: If a mass or the count is not positive.
+        ValueError: If a mass, the count or the number of precursors is out of range.
     """
     for name, value in (
         ("batch_mass_mg", batch_mass_mg),
@@ -101,26 +92,19 @@ def propose(
     ):
         if value <= 0:
             raise ValueError(f"{name} is {value:g}; it must be above 0")
-    formula = reduced(check_target(target, shelf))
-    atmosphere, gas_reason = choose_atmosphere(formula, limits)
-    reactions = precursor_sets(formula, shelf, atmosphere)
-    ranked = sorted(
-        (_assess(reaction, atmosphere, limits) for reaction in reactions),
-        key=lambda candidate: (-candidate.score, str(candidate.reaction)),
+    if not 1 <= max_precursors <= MOST_PRECURSORS:
+        raise ValueError(f"max_precursors is {max_precursors}; 1 to {MOST_PRECURSORS} can be")
+    banned = check_forbidden_elements(forbidden_elements)
+    formula = reduced(check_target(target, shelf, banned))
+    gas = _gas(formula, atmosphere, limits)
+    powders, left_out = usable_powders(
+        shelf, forbidden_elements=banned, forbidden_precursors=forbidden_precursors
     )
-    ranked = _downhill(formula, ranked)
+    sets = _balanced(formula, powders, left_out, gas.atmosphere, max_precursors)
+    ranked = _ranked(sets, gas.atmosphere, limits, count)
     doses = Doses(shelf, batch_mass_mg, dose_resolution_mg, min_dose_mg)
-    recipes: list[Recipe] = []
-    refusals: list[str] = []
-    for candidate in ranked:
-        try:
-            recipes.append(_recipe(candidate, atmosphere, gas_reason, limits, doses))
-        except DoseError as error:
-            refusals.append(str(error))
-        if len(recipes) == count:
-            return recipes
-    if not recipes:
-        raise TargetError(f"{written(formula)} cannot be weighed in: {'; '.join(refusals)}")
+    chosen = choose_different(_dosable(ranked, doses), count)
+    recipes = [_recipe(candidate, gas, limits, doses) for candidate in chosen]
     lowest = min(recipe.score for recipe in recipes)
     return recipes + _variants(recipes[0], lowest, limits, doses)[: count - len(recipes)]
 
@@ -130,39 +114,70 @@ def precursor_sets(
 ) -> list[Reaction]:
     """Every set of at most five powders on the shelf that balances to the target.
 
-    Only oxygen may be taken up from the furnace gas, and only where it holds some.
+    Only oxygen (and CO2) may be taken up from the furnace gas, where it holds some.
 
     Raises:
         TargetError: If no set balances; says what the nearest one lacks.
     """
-    usable = [
-        powder
-        for powder, mass_mg in shelf.items()
-        if mass_mg > 0 and metals(powder) and metals(powder) <= metals(target)
-    ]
-    allowed = {"O2"} if atmosphere in (Atmosphere.AIR, Atmosphere.O2) else set[str]()
-    found: list[Reaction] = []
-    for size in range(1, min(MOST_PRECURSORS, len(metals(target))) + 1):
-        for powders in combinations(usable, size):
-            reaction = try_balance(powders, target)
-            if reaction is not None and set(reaction.absorbed) <= allowed:
-                found.append(reaction)
-    if not found:
+    powders, left_out = usable_powders(shelf)
+    sets = _balanced(target, powders, left_out, atmosphere, MOST_PRECURSORS)
+    return [sets.reaction(row) for row in range(len(sets))]
+
+
+def _gas(target: str, wanted: Atmosphere | None, limits: FiringLimits) -> _Gas:
+    if wanted is None:
+        atmosphere, reason = choose_atmosphere(target, limits)
+        return _Gas(atmosphere=atmosphere, reason=reason)
+    if wanted not in limits.atmospheres:
         raise TargetError(
-            f"{written(target)}: no set of up to {MOST_PRECURSORS} precursors on the shelf "
-            f"balances to it; {_why_not(target, usable, atmosphere)}"
+            f"{written(target)} is to be fired in {wanted}, and the furnaces offer "
+            f"{', '.join(limits.atmospheres) or 'no gas'}; ask for one of these"
         )
-    return found
+    return _Gas(atmosphere=wanted, reason="it was asked for")
 
 
-def _why_not(target: str, usable: Sequence[str], atmosphere: Atmosphere) -> str:
+def _balanced(
+    target: str,
+    powders: Sequence[str],
+    left_out: Mapping[str, str],
+    atmosphere: Atmosphere,
+    most: int,
+) -> PrecursorSets:
+    """Sets that balance and take up no gas that the furnace does not hold."""
+    sets = enumerate_sets(target, powders, most_precursors=most)
+    allowed = _absorbed_from(atmosphere)
+    fine = np.ones(len(sets), dtype=bool)
+    for gas, moles in sets.gases().items():
+        if gas not in allowed:
+            fine &= moles >= 0
+    if not fine.any():
+        usable = [p for p in powders if metals(p) and metals(p) <= metals(target)]
+        why = _why_not(target, usable, atmosphere, most)
+        excluded = sorted(
+            reason for p, reason in left_out.items() if metals(p) & metals(target)
+        )
+        raise TargetError(
+            f"{written(target)}: no set of up to {most} precursors on the shelf "
+            f"balances to it; {'; '.join([why, *excluded])}"
+        )
+    return sets.only(fine)
+
+
+def _absorbed_from(atmosphere: Atmosphere) -> frozenset[str]:
+    pressures_bar = PARTIAL_PRESSURES_BAR.get(atmosphere, {})
+    return frozenset(
+        gas for gas in _ABSORBABLE if pressures_bar.get(gas, 0.0) >= _LEAST_TO_ABSORB_BAR
+    )
+
+
+def _why_not(target: str, usable: Sequence[str], atmosphere: Atmosphere, most: int) -> str:
     have = frozenset[str]().union(*(metals(powder) for powder in usable))
     if missing := sorted(metals(target) - have):
         return f"every powder with {' or '.join(missing)} brings other elements too"
     chosen: dict[frozenset[str], str] = {}
     for powder in usable:
         chosen.setdefault(metals(powder), powder)
-    if len(metals(target)) > MOST_PRECURSORS:
+    if len(metals(target)) > most:
         return f"it holds {len(metals(target))} elements that no gas brings"
     try:
         reaction = balance(tuple(chosen.values()), target)
@@ -171,37 +186,41 @@ def _why_not(target: str, usable: Sequence[str], atmosphere: Atmosphere) -> str:
     return f"{reaction} would have to take up {', '.join(reaction.absorbed)} from {atmosphere}"
 
 
-def _assess(reaction: Reaction, atmosphere: Atmosphere, limits: FiringLimits) -> _Candidate:
-    firing = choose_temperature(reaction, atmosphere, limits)
-    pathway = predict_pathway(reaction, firing.temperature_c, atmosphere)
-    return _Candidate(
-        reaction=reaction, firing=firing, pathway=pathway, score=_score(reaction, pathway)
-    )
+def _ranked(
+    sets: PrecursorSets, atmosphere: Atmosphere, limits: FiringLimits, count: int
+) -> list[Candidate]:
+    def assessed(reaction: Reaction) -> Candidate:
+        firing = choose_temperature(reaction, atmosphere, limits)
+        return assess(reaction, firing, atmosphere)
+
+    usual = choose_temperature(sets.reaction(0), atmosphere, limits)
+    wanted = count * _GOOD_SETS_A_RECIPE
+    ranked = best_candidates(sets, assessed, usual.temperature_c, atmosphere, wanted)
+    return _downhill(sets.target, ranked)
 
 
-def _score(reaction: Reaction, pathway: Pathway | None) -> float:
-    """Rank by driving force (per 100 meV/atom, capped) and by what a chemist prefers."""
-    powders = tuple(reaction.reactants)
-    score = _UNKNOWN_FORCE_SCORE
-    if pathway is not None:
-        last, total = pathway.last_step_ev_per_atom, pathway.solid_ev_per_atom
-        score = 10 * min(max(last, -0.1), 0.3) + min(max(total, -0.1), 0.5)
-    score += sum(_COMMON.get(p, _COMMON_BY_DEFAULT) for p in powders) / len(powders)
-    score -= 0.3 * (len(powders) - 1)
-    score -= 0.2 * _mass_loss_fraction(reaction)
-    for powder in powders:
-        compound = find(powder)
-        if compound is not None and not compound.air_stable:
-            score -= 0.5 if reduced(powder) == "La2O3" else 1.0
-    return score
+def _dosable(ranked: Sequence[Candidate], doses: Doses) -> list[Candidate]:
+    """Candidates that the doser and the stock can give.
+
+    Raises:
+        TargetError: If there is none.
+    """
+    fine: list[Candidate] = []
+    refusals: list[str] = []
+    for candidate in ranked:
+        try:
+            doses.amounts(candidate.reaction, candidate.firing.temperature_c)
+        except DoseError as error:
+            refusals.append(str(error))
+        else:
+            fine.append(candidate)
+    if not fine:
+        target = written(ranked[0].reaction.product)
+        raise TargetError(f"{target} cannot be weighed in: {'; '.join(refusals)}")
+    return fine
 
 
-def _mass_loss_fraction(reaction: Reaction) -> float:
-    weighed = sum(float(n) * Composition(f).weight for f, n in reaction.reactants.items())
-    return 1.0 - Composition(reaction.product).weight / weighed
-
-
-def _downhill(target: str, ranked: Sequence[_Candidate]) -> list[_Candidate]:
+def _downhill(target: str, ranked: Sequence[Candidate]) -> list[Candidate]:
     kept = [c for c in ranked if c.pathway is None or c.pathway.total_ev_per_atom > 0]
     if kept:
         return kept
@@ -217,95 +236,18 @@ def _downhill(target: str, ranked: Sequence[_Candidate]) -> list[_Candidate]:
     )
 
 
-def _recipe(
-    candidate: _Candidate,
-    atmosphere: Atmosphere,
-    gas_reason: str,
-    limits: FiringLimits,
-    doses: Doses,
-) -> Recipe:
-    reaction, firing = candidate.reaction, candidate.firing
-    gas = f"Fired in {atmosphere}: {gas_reason}."
-    reasons = [*_force_reasons(candidate, atmosphere), *map(_sentence, firing.reasons), gas]
-    excess = _excess_sentence(reaction, firing.temperature_c)
+def _recipe(candidate: Candidate, gas: _Gas, limits: FiringLimits, doses: Doses) -> Recipe:
+    reaction, at_c = candidate.reaction, candidate.firing.temperature_c
     return Recipe(
         target=written(reaction.product),
-        precursors=doses.amounts(reaction, firing.temperature_c),
+        precursors=doses.amounts(reaction, at_c),
         reaction=str(reaction),
-        profile=profile(firing.temperature_c, limits),
-        atmosphere=atmosphere,
+        profile=profile(at_c, limits),
+        atmosphere=gas.atmosphere,
         score=round(candidate.score, 4),
-        reasons=(*reasons, *([excess] if excess else [])),
-        risks=(*map(_sentence, firing.risks), *_risks(candidate, atmosphere)),
+        reasons=tuple(reasons(candidate, gas.atmosphere, gas.reason)),
+        risks=tuple(risks(candidate, gas.atmosphere)),
     )
-
-
-def _force_reasons(candidate: _Candidate, atmosphere: Atmosphere) -> list[str]:
-    pathway, at_c = candidate.pathway, candidate.firing.temperature_c
-    if pathway is None:
-        return ["No formation energy of the target is known, so sets are ranked by practice."]
-    error_mev = uncertainty_ev_per_atom(candidate.reaction) * 1000
-    total = (
-        f"The reaction runs downhill by {pathway.total_ev_per_atom * 1000:.0f} ± "
-        f"{error_mev:.0f} meV/atom at {at_c:g} °C in {atmosphere}."
-    )
-    if not pathway.steps:
-        return [total, "The target is the first phase expected to form."]
-    first = ", then ".join(written(formula) for formula in pathway.intermediates)
-    return [
-        total,
-        f"{first} should form first and leave "
-        f"{max(0.0, pathway.last_step_ev_per_atom) * 1000:.0f} meV/atom for the step that "
-        "forms the target.",
-    ]
-
-
-def _risks(candidate: _Candidate, atmosphere: Atmosphere) -> list[str]:
-    reaction, pathway = candidate.reaction, candidate.pathway
-    at_c = candidate.firing.temperature_c
-    risks: list[str] = []
-    if pathway is not None and pathway.last_step_ev_per_atom < SLUGGISH_EV_PER_ATOM:
-        risks.append(
-            f"The last step has {max(0.0, pathway.last_step_ev_per_atom) * 1000:.0f} meV/atom; "
-            f"below {SLUGGISH_EV_PER_ATOM * 1000:.0f} reactions are slow."
-        )
-    risks += [
-        f"{element} evaporates above {VOLATILE[element].onset_c:g} °C."
-        for element in sorted(metals(reaction.product))
-        if element in VOLATILE and at_c > VOLATILE[element].onset_c
-    ]
-    for powder in reaction.reactants:
-        compound = find(powder)
-        if compound is None:
-            continue
-        if compound.melts_c is not None and compound.melts_c < at_c and "N" not in powder:
-            risks.append(f"{powder} melts at {compound.melts_c:g} °C and may wet the crucible.")
-        if not compound.air_stable:
-            risks.append(f"{powder} takes up water or CO2 from air; keep the jar dry.")
-    if "H3N" in reaction.gases:
-        risks.append("Ammonia and water leave below 300 °C; the powder may foam.")
-    compound = find(reaction.product)
-    if compound is not None and compound.estimated:
-        risks.append(
-            f"The formation energy of {compound.formula} is an estimate "
-            f"(± {compound.uncertainty_kj_per_mol:g} kJ/mol)."
-        )
-    if atmosphere in (Atmosphere.N2, Atmosphere.AR):
-        risks.append("A leak of air into the furnace would oxidise the product.")
-    return risks
-
-
-def _excess_sentence(reaction: Reaction, temperature_c: float) -> str | None:
-    parts = [
-        f"{excess_fraction(element, temperature_c) * 100:.1f} % more {element}"
-        for element in sorted(metals(reaction.product))
-        if excess_fraction(element, temperature_c) > 0
-    ]
-    return f"Weighed in with {' and '.join(parts)} for evaporation." if parts else None
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
 
 
 def _variants(
@@ -332,7 +274,7 @@ def _variants(
             amounts = doses.amounts(reaction, temperature_c)
         except DoseError:
             continue  # the best set fits the stock only without the larger excess
-        force = _known_force(reaction, temperature_c, best.atmosphere)
+        force = known_force(reaction, temperature_c, best.atmosphere)
         firing = f"{temperature_c:g} °C for {dwell_s / 3600:g} h. {reason}"
         variants.append(
             replace(
@@ -344,12 +286,3 @@ def _variants(
             )
         )
     return variants
-
-
-def _known_force(
-    reaction: Reaction, temperature_c: float, atmosphere: Atmosphere
-) -> str | None:
-    if any(find(formula) is None for formula in (*reaction.reactants, reaction.product)):
-        return None
-    force = driving_force_ev_per_atom(reaction, temperature_c, atmosphere)
-    return f"The reaction runs downhill by {force * 1000:.0f} meV/atom there."

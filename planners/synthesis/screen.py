@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pymatgen.core import Composition, Element
 
@@ -16,24 +16,32 @@ _LARGEST_COUNT = 1000
 _SOLIDS_EXAMPLE = "BaTiO3 or NaZr2(PO4)3"
 
 
-def check_target(formula: str, shelf: Mapping[str, float]) -> str:
+def check_target(
+    formula: str, shelf: Mapping[str, float], forbidden_elements: Collection[str] = ()
+) -> str:
     """Normalise a target, or say why it cannot be made here.
 
     Args:
         formula: What a person typed.
         shelf: Milligrams available of each precursor, by formula.
+        forbidden_elements: Symbols that this laboratory does not handle.
 
     Returns:
         The reduced formula as a chemist writes it (``ZnFe2O4``) where the table of
         compounds knows it, else as pymatgen does.
 
     Raises:
-        TargetError: If it is no formula, holds a noble or radioactive element or one that
-            no precursor on the shelf brings, or stands on the shelf already.
+        TargetError: If it is no formula, holds a noble, radioactive or forbidden element or
+            one that no precursor on the shelf brings, or stands on the shelf already.
     """
     composition = _parse(formula)
     elements = composition.elements
     _refuse_elements(formula, [e for e in elements if isinstance(e, Element)])
+    if banned := sorted({e.symbol for e in elements} & set(forbidden_elements)):
+        raise TargetError(
+            f"{formula} holds {' and '.join(banned)}, forbidden in this "
+            "laboratory; choose a target without it"
+        )
     target = composition.reduced_formula
     if not metals(target):
         raise TargetError(

@@ -1,0 +1,199 @@
+"""Which precursor sets are best: scores, a bound on them, and a choice that differs.
+
+A score adds up (larger is better, comparable within one target only):
+
+* 10 × the driving force of the last, target-forming step, in eV/atom, at most 0.3, and the
+  driving force that early decomposition leaves, at most 0.5 (:mod:`pathways`);
+* −1 × C1 and −1 × C2, in eV/atom, each within ± 0.3 (:mod:`selectivity`);
+* how usual the powders are, 0 to 1; −0.3 for each beyond the first; −0.2 × the share of
+  mass lost as gas; the penalties of :mod:`practical`.
+
+The last step is what the solids can release less what earlier steps spent, so that energy
+bounds its term from above. Sets are assessed in the order of that bound, and no further
+once no other can come among the best.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pymatgen.core import Composition
+
+from alab.errors import BadInput
+from alab.models import Atmosphere
+from planners.synthesis.conditions import FiringChoice
+from planners.synthesis.enumeration import PrecursorSets
+from planners.synthesis.grand_potential import FloatArray, grand_potential_ev_per_metal_atom
+from planners.synthesis.pathways import Pathway, predict_pathway, residue
+from planners.synthesis.practical import families, penalty, usualness
+from planners.synthesis.reactions import Reaction, atoms, metals
+from planners.synthesis.selectivity import Selectivity, selectivity
+from planners.synthesis.thermo import MissingThermoError, find
+
+MOST_ASSESSED = 300
+"""Sets that are assessed in full; beyond them only the bound is known."""
+
+_UNKNOWN_FORCE_SCORE = 1.0
+_LAST_WEIGHT, _LAST_CAP = 10.0, 0.3
+_SOLID_CAP, _LEAST_FORCE = 0.5, -0.1
+_COMPETITION_WEIGHT, _COMPETITION_CAP = 1.0, 0.3
+_PRECURSOR_COST, _LOSS_COST = 0.3, 0.2
+_WORTH_A_TRY = 2.0
+"""Sets of another family go first if their score is at most this far below the best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A precursor set under study.
+
+    Attributes:
+        reaction: The balanced reaction.
+        firing: How hot, and why.
+        pathway: The predicted way; None where a formation energy is missing.
+        selectivity: What competes; None where it cannot be told.
+        score: Larger is better.
+    """
+
+    reaction: Reaction
+    firing: FiringChoice
+    pathway: Pathway | None
+    selectivity: Selectivity | None
+    score: float
+
+
+def assess(reaction: Reaction, firing: FiringChoice, atmosphere: Atmosphere) -> Candidate:
+    """Predict the pathway and the competition of a set, and score it."""
+    pathway = predict_pathway(reaction, firing.temperature_c, atmosphere)
+    found = None
+    if pathway is not None:
+        try:
+            found = selectivity(pathway.solid_reaction, firing.temperature_c, atmosphere)
+        except (MissingThermoError, BadInput):
+            found = None  # too many products to look at, or one outside the tables
+    score = _practicality(reaction) + _energy_score(pathway, found)
+    return Candidate(
+        reaction=reaction, firing=firing, pathway=pathway, selectivity=found, score=score
+    )
+
+
+def best_candidates(
+    sets: PrecursorSets,
+    assessed: Callable[[Reaction], Candidate],
+    temperature_c: float,
+    atmosphere: Atmosphere,
+    wanted: int,
+) -> list[Candidate]:
+    """Assess the most promising sets, best score first.
+
+    Args:
+        sets: Sets that balance.
+        assessed: How to assess one.
+        temperature_c: Temperature for the bound.
+        atmosphere: Gas of the furnace.
+        wanted: How many good ones are needed before the bound ends the search.
+    """
+    bounds = score_bounds(sets, temperature_c, atmosphere)
+    found: list[Candidate] = []
+    scores: list[float] = []
+    for row in np.argsort(-bounds, kind="stable")[:MOST_ASSESSED]:
+        if len(scores) >= wanted and bounds[row] < sorted(scores)[-wanted]:
+            break
+        found.append(assessed(sets.reaction(int(row))))
+        scores.append(found[-1].score)
+    return sorted(found, key=lambda c: (-c.score, str(c.reaction)))
+
+
+def score_bounds(
+    sets: PrecursorSets, temperature_c: float, atmosphere: Atmosphere
+) -> FloatArray:
+    """Upper bounds of the scores of all sets at a temperature, shape (sets,)."""
+    force = _solid_force(sets, temperature_c, atmosphere)
+    most = (
+        _LAST_WEIGHT * np.clip(force, _LEAST_FORCE, _LAST_CAP)
+        + np.clip(force, _LEAST_FORCE, _SOLID_CAP)
+        + 2 * _COMPETITION_WEIGHT * _COMPETITION_CAP
+    )
+    energy = np.where(np.isnan(force), _UNKNOWN_FORCE_SCORE, most)
+    number = np.sum(sets.members >= 0, axis=1)
+    usual = _per_powder(sets, [usualness(p) for p in sets.powders]).sum(axis=1) / number
+    against = _per_powder(sets, [penalty(p) for p in sets.powders]).sum(axis=1)
+    weights = [float(Composition(p).weight) for p in sets.powders]
+    weighed = np.sum(sets.moles * _per_powder(sets, weights), axis=1)
+    lost = 1.0 - float(Composition(sets.target).weight) / weighed
+    return energy + usual - against - _PRECURSOR_COST * (number - 1) - _LOSS_COST * lost
+
+
+def choose_different(ranked: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Take the best, then sets of other precursor families, then any, best score first.
+
+    Args:
+        ranked: Candidates, best first.
+        count: Most to take.
+    """
+    taken: list[Candidate] = []
+    seen: set[frozenset[tuple[str, str]]] = set()
+    for candidate in ranked:
+        kind = families(tuple(candidate.reaction.reactants))
+        if kind not in seen and candidate.score >= ranked[0].score - _WORTH_A_TRY:
+            seen.add(kind)
+            taken.append(candidate)
+    others = [candidate for candidate in ranked if candidate not in taken]
+    return sorted([*taken, *others][:count], key=lambda c: (-c.score, str(c.reaction)))
+
+
+def _energy_score(pathway: Pathway | None, found: Selectivity | None) -> float:
+    if pathway is None:
+        return _UNKNOWN_FORCE_SCORE
+    last, solid = pathway.last_step_ev_per_atom, pathway.solid_ev_per_atom
+    score = _LAST_WEIGHT * min(max(last, _LEAST_FORCE), _LAST_CAP)
+    score += min(max(solid, _LEAST_FORCE), _SOLID_CAP)
+    if found is not None:
+        for competition in (
+            found.primary_competition_ev_per_atom,
+            found.secondary_competition_ev_per_atom,
+        ):
+            bounded = min(max(competition, -_COMPETITION_CAP), _COMPETITION_CAP)
+            score -= _COMPETITION_WEIGHT * bounded
+    return score
+
+
+def _practicality(reaction: Reaction) -> float:
+    powders = tuple(reaction.reactants)
+    score = sum(map(usualness, powders)) / len(powders)
+    score -= _PRECURSOR_COST * (len(powders) - 1)
+    score -= _LOSS_COST * mass_loss_fraction(reaction)
+    return score - sum(map(penalty, powders))
+
+
+def mass_loss_fraction(reaction: Reaction) -> float:
+    """Share of what is weighed in that leaves as gas."""
+    weighed = sum(float(n) * Composition(f).weight for f, n in reaction.reactants.items())
+    return 1.0 - float(Composition(reaction.product).weight) / float(weighed)
+
+
+def _solid_force(
+    sets: PrecursorSets, temperature_c: float, atmosphere: Atmosphere
+) -> FloatArray:
+    """What the solids can release after early decomposition, eV per atom; NaN if unknown."""
+    own = _potential_ev(sets.target, temperature_c, atmosphere)
+    each = [
+        _potential_ev(residue(p, temperature_c, atmosphere), temperature_c, atmosphere, of=p)
+        for p in sets.powders
+    ]
+    brought = np.sum(sets.moles * _per_powder(sets, each), axis=1)
+    return (brought - own) / float(sum(atoms(sets.target).values()))
+
+
+def _potential_ev(
+    formula: str, temperature_c: float, atmosphere: Atmosphere, *, of: str | None = None
+) -> float:
+    """Grand potential for the metals of one formula unit, NaN if unknown."""
+    if find(formula) is None:
+        return float("nan")
+    size = float(sum(n for e, n in atoms(of or formula).items() if e in metals(formula)))
+    return size * grand_potential_ev_per_metal_atom(formula, temperature_c, atmosphere)
+
+
+def _per_powder(sets: PrecursorSets, values: Sequence[float]) -> FloatArray:
+    """A value of each member of each set, 0 where there is none."""
+    return np.array([*values, 0.0])[sets.members]
