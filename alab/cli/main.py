@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from alab.cli import campaign, device, lab, people, queue, sample, targets
+from alab.cli import campaign, device, lab, observations, people, queue, sample, targets
 from alab.cli.analyze import analyze
 from alab.cli.calibrate import calibrate
 from alab.cli.options import AsJson, CampaignName, DataDir, example
@@ -140,6 +140,7 @@ app.add_typer(sample.app, name="sample", help="Look at samples.")
 app.command("why", epilog=example("alab why titanates-BaTiO3-1"))(sample.why)
 app.add_typer(device.app, name="device", help="Look at devices, lock them out, stop them.")
 app.add_typer(device.stock_app, name="stock", help="See and refill powders and crucibles.")
+app.add_typer(observations.app, name="reactions", help="See what reacted with what, so far.")
 app.add_typer(people.questions_app, name="questions", help="Answer what no sensor can tell.")
 app.add_typer(people.alarms_app, name="alarms", help="See and acknowledge alarms.")
 app.command(

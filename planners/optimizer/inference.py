@@ -18,8 +18,9 @@ from itertools import combinations
 
 from pymatgen.core import Composition
 
+from alab.errors import BadInput
 from alab.models import Atmosphere, Attempt, Outcome, PhaseAmount, Recipe, Verdict
-from planners.optimizer.observed import Evidence, Flagged, Observation, PhaseSeen
+from planners.optimizer.observed import Evidence, Flagged, Observation, PhaseSeen, phase_name
 from planners.optimizer.pair_reactions import PairReaction, explanations
 from planners.synthesis.reactions import GAS_ELEMENTS, atoms, metals
 from planners.synthesis.thermo import reduced
@@ -154,12 +155,10 @@ def metal_atoms(formula: str) -> float:
 def _impossible(phase: PhaseAmount, recipe: Recipe) -> str | None:
     """Why a phase cannot come from these powders; None if it can."""
     try:
-        elements = frozenset(Composition(phase.formula).get_el_amt_dict())
-    except ValueError:
-        return f"{phase.formula!r} is no formula; name the phase by its composition"
+        elements = frozenset(atoms(phase_name(phase.formula)))
+    except BadInput as error:
+        return str(error)
     put_in = GAS_ELEMENTS.union(*(atoms(p.formula) for p in recipe.precursors))
-    if not elements:
-        return f"{phase.formula!r} names no element; name the phase by its composition"
     if foreign := sorted(elements - put_in):
         return (
             f"{phase.formula} holds {' and '.join(foreign)}, which no powder of "

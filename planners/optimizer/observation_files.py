@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pymatgen.core import Composition
 
 from alab.errors import BadInput
-from planners.optimizer.observed import Flagged, Observation
+from planners.optimizer.observed import Flagged, Observation, phase_name
 from planners.optimizer.pair_reactions import balance_pair
-from planners.synthesis.thermo import reduced, written
+from planners.synthesis.thermo import written
 
 Record = TypeVar("Record", Observation, Flagged)
 
@@ -106,7 +105,7 @@ def read_json(
         place = ".".join(map(str, first["loc"])) or "the file"
         raise BadInput(
             f"{path}: {place}: {first['msg']} ({error.error_count()} wrong in all); correct "
-            "it, or export it anew with 'alab observations --export FILE'"
+            "it, or export it anew with 'alab reactions export FILE.json'"
         ) from error
     for number, observation in enumerate(content.observations):
         if why := _wrong(observation):
@@ -121,11 +120,11 @@ def _wrong(o: Observation) -> str | None:
     """What no laboratory can have seen; None if nothing."""
     for formula in (*o.reactants, *o.products):
         try:
-            name = reduced(formula) if Composition(formula).valid else None
-        except ValueError:
-            name = None
+            name = phase_name(formula)
+        except BadInput as error:
+            return str(error)
         if name != formula:
-            return f"{formula!r} is no reduced formula" + (f"; it is {name}" if name else "")
+            return f"{formula!r} is no reduced formula; it is {name}"
     if o.inert and o.above_c is None:
         return "nothing happened, but up to what temperature (above_c) is not told"
     if not o.inert and o.by_c is None:

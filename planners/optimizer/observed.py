@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
+from pymatgen.core import Composition
 
+from alab.errors import BadInput
 from alab.models import Atmosphere
 from planners.optimizer.pair_reactions import balance_pair
-from planners.synthesis.thermo import written
+from planners.synthesis.thermo import reduced, written
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=-273.15, le=4000)]
@@ -100,3 +102,17 @@ class Flagged:
     formula: str
     why: str
     evidence: Evidence
+
+
+def phase_name(formula: str) -> str:
+    """The reduced formula under which a phase is kept.
+
+    Raises:
+        BadInput: If it is no formula.
+    """
+    try:
+        if Composition(formula).valid and Composition(formula).num_atoms > 0:
+            return reduced(formula)
+    except ValueError:
+        pass
+    raise BadInput(f"{formula!r} is no formula; write it like BaTiO3")
