@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alab.models import Atmosphere
-from planners.synthesis.reactions import GAS_ELEMENTS, atoms, gases_of, metals
+from planners.synthesis.reactions import GAS_ELEMENTS, atoms, gases_of, has_energy, metals
 from planners.synthesis.thermo import (
     GASES,
     KJ_PER_MOL_PER_EV,
-    find,
     gas_potential_kj_per_mol,
     gibbs_kj_per_mol,
     table,
@@ -98,7 +97,7 @@ def rivals(
     order = sorted(elements)
     lowest: dict[tuple[float, ...], tuple[float, str]] = {}
     for solid in solids_within(elements):
-        if solid in left_out or find(solid) is None:
+        if solid in left_out or not has_energy(solid, temperature_c):
             continue
         energy = grand_potential_ev_per_metal_atom(solid, temperature_c, atmosphere)
         ratio = tuple(np.round(metal_fractions([solid], order)[0], 9))

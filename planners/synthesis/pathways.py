@@ -18,6 +18,7 @@ from planners.synthesis.reactions import (
     atoms,
     balance,
     driving_force_ev_per_atom,
+    has_energy,
     metals,
     reaction_of,
     reduced,
@@ -82,7 +83,7 @@ def predict_pathway(
         The pathway, or None if the table lacks the target or a precursor.
     """
     target = reaction.product
-    if any(find(formula) is None for formula in (*reaction.reactants, target)):
+    if not all(has_energy(f, temperature_c) for f in (*reaction.reactants, target)):
         return None
     state = _decomposed(reaction.reactants, temperature_c, atmosphere)
     solid = reaction_of(dict(state), target)
@@ -157,7 +158,9 @@ def _pair_steps(
         if reduced(product) in {reduced(formula) for formula in reactants}:
             continue
         reaction = try_balance(reactants, product)
-        if reaction is None or any(find(f) is None for f in (*reactants, product)):
+        if reaction is None or not all(
+            has_energy(f, temperature_c) for f in (*reactants, product)
+        ):
             continue
         force = driving_force_ev_per_atom(reaction, temperature_c, atmosphere)
         if force > 0:

@@ -26,9 +26,9 @@ from planners.synthesis.enumeration import PrecursorSets
 from planners.synthesis.grand_potential import FloatArray, grand_potential_ev_per_metal_atom
 from planners.synthesis.pathways import Pathway, predict_pathway, residue
 from planners.synthesis.practical import families, penalty, usualness
-from planners.synthesis.reactions import Reaction, atoms, metals
+from planners.synthesis.reactions import Reaction, atoms, has_energy, metals
 from planners.synthesis.selectivity import Selectivity, selectivity
-from planners.synthesis.thermo import MissingThermoError, find
+from planners.synthesis.thermo import MissingThermoError
 
 MOST_ASSESSED = 300
 """Sets that are assessed in full; beyond them only the bound is known."""
@@ -188,7 +188,7 @@ def _potential_ev(
     formula: str, temperature_c: float, atmosphere: Atmosphere, *, of: str | None = None
 ) -> float:
     """Grand potential for the metals of one formula unit, NaN if unknown."""
-    if find(formula) is None:
+    if not has_energy(formula, temperature_c):
         return float("nan")
     size = float(sum(n for e, n in atoms(of or formula).items() if e in metals(formula)))
     return size * grand_potential_ev_per_metal_atom(formula, temperature_c, atmosphere)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from pymatgen.core import Composition
@@ -140,6 +140,16 @@ def driving_force_ev_per_atom(
     for gas, moles in reaction.gases.items():
         change_kj += float(moles) * gas_potential_kj_per_mol(gas, temperature_c, atmosphere)
     return -change_kj / KJ_PER_MOL_PER_EV / float(sum(atoms(reaction.product).values()))
+
+
+@lru_cache(maxsize=100_000)
+def has_energy(formula: str, temperature_c: float) -> bool:
+    """Whether the Gibbs energy of a solid is known at a temperature."""
+    try:
+        gibbs_kj_per_mol(formula, temperature_c)
+    except MissingThermoError:
+        return False
+    return True
 
 
 def uncertainty_ev_per_atom(reaction: Reaction) -> float:

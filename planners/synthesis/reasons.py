@@ -9,6 +9,7 @@ from planners.synthesis.ranking import Candidate
 from planners.synthesis.reactions import (
     Reaction,
     driving_force_ev_per_atom,
+    has_energy,
     metals,
     uncertainty_ev_per_atom,
 )
@@ -57,7 +58,8 @@ def risks(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
 
 def known_force(reaction: Reaction, temperature_c: float, atmosphere: Atmosphere) -> str | None:
     """The driving force at another temperature, in a sentence; None if unknown."""
-    if any(find(formula) is None for formula in (*reaction.reactants, reaction.product)):
+    solids = (*reaction.reactants, reaction.product)
+    if not all(has_energy(formula, temperature_c) for formula in solids):
         return None
     force = driving_force_ev_per_atom(reaction, temperature_c, atmosphere)
     return f"The reaction runs downhill by {force * 1000:.0f} meV/atom there."
@@ -66,7 +68,7 @@ def known_force(reaction: Reaction, temperature_c: float, atmosphere: Atmosphere
 def _force_reasons(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
     pathway, at_c = candidate.pathway, candidate.firing.temperature_c
     if pathway is None:
-        return [_unknown(candidate.reaction)]
+        return [_unknown(candidate.reaction, at_c)]
     error_mev = uncertainty_ev_per_atom(candidate.reaction) * 1000
     total = (
         f"The reaction runs downhill by {pathway.total_ev_per_atom * 1000:.0f} ± "
@@ -82,10 +84,14 @@ def _force_reasons(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
     ]
 
 
-def _unknown(reaction: Reaction) -> str:
-    if find(reaction.product) is None:
+def _unknown(reaction: Reaction, temperature_c: float) -> str:
+    if not has_energy(reaction.product, temperature_c):
         return "No formation energy of the target is known, so sets are ranked by practice."
-    missing = [written(powder) for powder in reaction.reactants if find(powder) is None]
+    missing = [
+        written(powder)
+        for powder in reaction.reactants
+        if not has_energy(powder, temperature_c)
+    ]
     return (
         f"No formation energy of {' and '.join(missing)} is known, so this set is ranked by "
         "practice."
