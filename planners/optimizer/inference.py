@@ -22,8 +22,8 @@ from alab.errors import BadInput
 from alab.models import Atmosphere, Attempt, Outcome, PhaseAmount, Recipe, Verdict
 from planners.optimizer.observed import Evidence, Flagged, Observation, PhaseSeen, phase_name
 from planners.optimizer.pair_reactions import PairReaction, explanations
+from planners.synthesis.compounds import reduced
 from planners.synthesis.reactions import GAS_ELEMENTS, atoms, metals
-from planners.synthesis.thermo import reduced
 
 LEAST_GROWTH = 0.05
 """Growth in share of metals below which a phase counts as unchanged: automated amounts of

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from alab.errors import BadInput
 from planners.optimizer.observed import Flagged, Observation, phase_name
 from planners.optimizer.pair_reactions import balance_pair
-from planners.synthesis.thermo import written
+from planners.synthesis.compounds import written
 
 Record = TypeVar("Record", Observation, Flagged)
 

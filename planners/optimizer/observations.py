@@ -16,7 +16,7 @@ from alab.models import Atmosphere, Attempt
 from planners.optimizer.inference import infer
 from planners.optimizer.observation_files import as_row, read_json, write_csv, write_json
 from planners.optimizer.observed import Flagged, Observation
-from planners.synthesis.thermo import reduced, written
+from planners.synthesis.compounds import reduced, written
 
 CONVINCING = 0.5
 """Weight from which an observation is held against another, and a probability from which

@@ -9,7 +9,7 @@ from pymatgen.core import Composition
 from alab.errors import BadInput
 from alab.models import Atmosphere
 from planners.optimizer.pair_reactions import balance_pair
-from planners.synthesis.thermo import reduced, written
+from planners.synthesis.compounds import reduced, written
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=-273.15, le=4000)]

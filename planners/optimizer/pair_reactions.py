@@ -12,8 +12,8 @@ from fractions import Fraction
 from functools import cache
 from itertools import chain, combinations
 
-from planners.synthesis.reactions import atoms, metals, reaction_of
-from planners.synthesis.thermo import written
+from planners.synthesis.compounds import written
+from planners.synthesis.reactions import atoms, gases_of, metals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,15 +130,13 @@ def _whole(amounts: Sequence[Fraction]) -> list[Fraction]:
 def _gases(
     used: Mapping[str, Fraction], formed: Mapping[str, Fraction]
 ) -> Mapping[str, Fraction]:
-    """Gases that close the balance: all products taken together as one compound."""
-    total: dict[str, Fraction] = {}
-    for phase, moles in formed.items():
-        for element, count in atoms(phase).items():
-            total[element] = total.get(element, Fraction(0)) + moles * count
-    scale = math.lcm(*(count.denominator for count in total.values()))
-    together = "".join(f"{element}{int(count * scale)}" for element, count in total.items())
-    reaction = reaction_of({phase: moles * scale for phase, moles in used.items()}, together)
-    return {gas: moles / scale for gas, moles in reaction.gases.items()}
+    """Gases that close the balance."""
+    left: dict[str, Fraction] = {}
+    for side, sign in ((used, 1), (formed, -1)):
+        for phase, moles in side.items():
+            for element, count in atoms(phase).items():
+                left[element] = left.get(element, Fraction(0)) + sign * moles * count
+    return gases_of(left)
 
 
 def _side(terms: Mapping[str, Fraction]) -> str:
