@@ -21,126 +21,33 @@ risk, more than 50 % is refused.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from pymatgen.core import Composition
 
 from alab.errors import RecipeError
-from alab.models import Atmosphere, PrecursorAmount, Profile, Recipe, Segment
+from alab.models import PrecursorAmount, Profile, Recipe, Segment
 from planners.synthesis.conditions import excess_fraction
 from planners.synthesis.reactions import BalanceError, Reaction, balance, metals
+from planners.synthesis.recipe_schema import (
+    SCHEMA,
+    FiringEntry,
+    MixingEntry,
+    PrecursorEntry,
+    RecipeEntry,
+    SegmentEntry,
+)
 from planners.synthesis.thermo import written
 
-SCHEMA = "alab-recipe-1"
-DEFAULT_BATCH_MASS_MG = 2000.0
 TOLD_ABOVE, REFUSED_ABOVE = 0.10, 0.50
 """How far a given mass may lie above the balance, as a fraction of it."""
 
-_MASS_DIGITS = 4
+_RESOLUTION_MG = 0.1
+_INCONSISTENT_ABOVE = 0.02
+_LONGEST_FILE = 1_000_000
 _UNTRIED = "This recipe was written by hand; nothing was predicted for it."
-
-Formula = Annotated[str, Field(min_length=1, max_length=100)]
-Mass = Annotated[float, Field(gt=0, le=1e6)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class PrecursorEntry(_Strict):
-    """One powder; its mass is worked out if it is left out.
-
-    Attributes:
-        formula: As on the jar.
-        mass_mg: Mass to weigh out.
-        moles: Moles per mole of target, excess included; goes with a mass.
-        excess_percent: Excess over the balance; by the rule for volatile elements if left out.
-    """
-
-    formula: Formula
-    mass_mg: Mass | None = None
-    moles: Annotated[float, Field(gt=0, le=1e4)] | None = None
-    excess_percent: Annotated[float, Field(ge=0, le=50)] | None = None
-
-
-class SegmentEntry(_Strict):
-    """Ramp to a temperature, and dwell there.
-
-    Attributes:
-        temperature_c: Temperature at the end of the ramp.
-        ramp_c_per_min: Rate of the ramp.
-        dwell_h: Time held there.
-    """
-
-    temperature_c: Annotated[float, Field(ge=20, le=2000)]
-    ramp_c_per_min: Annotated[float, Field(gt=0, le=100)]
-    dwell_h: Annotated[float, Field(ge=0, le=1000)] = 0.0
-
-
-class FiringEntry(_Strict):
-    """The heating program and its gas.
-
-    Attributes:
-        atmosphere: Gas of the furnace.
-        segments: Ramps with their dwells, in order.
-    """
-
-    atmosphere: Atmosphere = Atmosphere.AIR
-    segments: Annotated[list[SegmentEntry], Field(min_length=1, max_length=100)]
-
-
-class MixingEntry(_Strict):
-    """How the powders are mixed.
-
-    Attributes:
-        speed_rpm: Speed of the mixer.
-        duration_min: Time it runs.
-    """
-
-    speed_rpm: Annotated[float, Field(gt=0, le=10_000)] = 2000.0
-    duration_min: Annotated[float, Field(gt=0, le=1440)] = 9.0
-
-
-class RecipeEntry(_Strict):
-    """A whole recipe file.
-
-    Attributes:
-        schema_version: ``alab-recipe-1``, written as ``schema``.
-        target: What is to be made.
-        batch_mass_mg: Product that a full reaction gives; for masses that are left out.
-        precursors: Powders, each once.
-        mixing: How they are mixed.
-        firing: How they are fired.
-        regrinds: How often this powder was reground and refired before.
-        score: Rank among the recipes of its target.
-        reaction: The balanced reaction, for the reader; it is worked out anew.
-        reasons: Why this recipe.
-        risks: What may go wrong.
-    """
-
-    schema_version: Literal["alab-recipe-1"] = Field(alias="schema")
-    target: Formula
-    batch_mass_mg: Mass = DEFAULT_BATCH_MASS_MG
-    precursors: Annotated[list[PrecursorEntry], Field(min_length=1, max_length=10)]
-    mixing: MixingEntry = MixingEntry()
-    firing: FiringEntry
-    regrinds: Annotated[int, Field(ge=0, le=20)] = 0
-    score: float = 0.0
-    reaction: str = ""
-    reasons: list[str] = []
-    risks: list[str] = []
-
-    @model_validator(mode="after")
-    def _masses_for_all_or_none(self) -> "RecipeEntry":
-        given = [entry.formula for entry in self.precursors if entry.mass_mg is not None]
-        if given and len(given) < len(self.precursors):
-            without = next(e.formula for e in self.precursors if e.mass_mg is None)
-            raise ValueError(
-                f"{given[0]} has a mass_mg and {without} has none; give masses to all or to none"
-            )
-        return self
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -203,7 +110,7 @@ def _entry(recipe: Recipe) -> RecipeEntry:
     return RecipeEntry(
         schema=SCHEMA,
         target=recipe.target,
-        batch_mass_mg=round(_batch_mass_mg(recipe), _MASS_DIGITS),
+        batch_mass_mg=round(_batch_mass_mg(recipe), 3),
         precursors=[
             PrecursorEntry(formula=p.formula, mass_mg=p.mass_mg, moles=p.moles)
             for p in recipe.precursors
@@ -288,27 +195,46 @@ def _worked_out(
         if powder.excess_percent is not None:
             excess = powder.excess_percent / 100
         moles = float(reaction.reactants[powder.formula]) * (1 + excess)
-        mass_mg = round(units * moles * _molar_mass(powder.formula), _MASS_DIGITS)
+        mass_mg = _on_the_balance(units * moles * _molar_mass(powder.formula))
         amounts.append(PrecursorAmount(formula=powder.formula, moles=moles, mass_mg=mass_mg))
     return tuple(amounts)
 
 
+def _on_the_balance(mass_mg: float) -> float:
+    return round(max(1, round(mass_mg / _RESOLUTION_MG)) * _RESOLUTION_MG, 6)
+
+
 def _given(entry: RecipeEntry, reaction: Reaction) -> tuple[PrecursorAmount, ...]:
-    """Masses as given; moles as given or per mole of target that the leanest gives."""
-    per_mole = {
-        p.formula: (p.mass_mg or 0.0)
-        / (float(reaction.reactants[p.formula]) * _molar_mass(p.formula))
-        for p in entry.precursors
-    }
-    units = min(per_mole.values())
-    return tuple(
-        PrecursorAmount(
-            formula=p.formula,
-            moles=p.moles or float(reaction.reactants[p.formula]) * per_mole[p.formula] / units,
-            mass_mg=p.mass_mg or 0.0,
+    """Masses as given; moles as given, or per mole of target that the leanest gives.
+
+    Raises:
+        RecipeError: If moles and masses contradict each other.
+    """
+    masses_mg = {p.formula: p.mass_mg or 0.0 for p in entry.precursors}
+    moles = {p.formula: p.moles for p in entry.precursors if p.moles is not None}
+    if len(moles) < len(masses_mg):
+        above = _above_balance(masses_mg, reaction)
+        moles = {f: float(reaction.reactants[f]) * (1 + above[f]) for f in masses_mg}
+    scale = [masses_mg[f] / (moles[f] * _molar_mass(f)) for f in masses_mg]
+    rounding = max(_RESOLUTION_MG / mass_mg for mass_mg in masses_mg.values())
+    if max(scale) > min(scale) * (1 + _INCONSISTENT_ABOVE + 2 * rounding):
+        raise RecipeError(
+            "the moles and the masses of the precursors contradict each other; leave out one "
+            "of the two"
         )
-        for p in entry.precursors
+    return tuple(
+        PrecursorAmount(formula=f, moles=moles[f], mass_mg=masses_mg[f]) for f in masses_mg
     )
+
+
+def _above_balance(masses_mg: Mapping[str, float], reaction: Reaction) -> dict[str, float]:
+    """By which fraction each mass lies above what the leanest powder asks for."""
+    per_mole = {
+        formula: mass_mg / (float(reaction.reactants[formula]) * _molar_mass(formula))
+        for formula, mass_mg in masses_mg.items()
+    }
+    leanest = min(per_mole.values())
+    return {formula: units / leanest - 1 for formula, units in per_mole.items()}
 
 
 def _off_balance(amounts: Sequence[PrecursorAmount], reaction: Reaction) -> list[str]:
@@ -317,16 +243,13 @@ def _off_balance(amounts: Sequence[PrecursorAmount], reaction: Reaction) -> list
     Raises:
         RecipeError: If one is too far above.
     """
-    per_mole = {
-        p.formula: p.mass_mg / (float(reaction.reactants[p.formula]) * _molar_mass(p.formula))
-        for p in amounts
-    }
-    leanest = min(per_mole, key=lambda formula: per_mole[formula])
+    masses_mg = {amount.formula: amount.mass_mg for amount in amounts}
+    fractions = _above_balance(masses_mg, reaction)
+    leanest = min(fractions, key=lambda formula: fractions[formula])
     told: list[str] = []
-    for amount in amounts:
-        above = per_mole[amount.formula] / per_mole[leanest] - 1
+    for formula, above in fractions.items():
         said = (
-            f"{amount.mass_mg:g} mg {amount.formula} are {above * 100:.0f} % more than "
+            f"{masses_mg[formula]:g} mg {formula} are {above * 100:.0f} % more than "
             f"{reaction} asks for beside the {leanest}"
         )
         if above > REFUSED_ABOVE:
@@ -344,6 +267,10 @@ def _molar_mass(formula: str) -> float:
 
 
 def _loaded(text: str, name: str, *, as_json: bool) -> Any:
+    if len(text) > _LONGEST_FILE:
+        raise RecipeError(
+            f"{name} is longer than {_LONGEST_FILE} characters; shorten it"
+        )
     try:
         data = json.loads(text) if as_json else yaml.safe_load(text)
     except json.JSONDecodeError as error:
@@ -351,8 +278,8 @@ def _loaded(text: str, name: str, *, as_json: bool) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RecipeError(f"{name}, line {line}: no YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name}: no YAML: {error}") from error
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise RecipeError(f"{name}: it cannot be read: {error}") from error
     if not isinstance(data, Mapping):
         raise RecipeError(
             f"{name} holds no fields; begin it with 'schema: {SCHEMA}' and 'target: …'"
@@ -362,19 +289,24 @@ def _loaded(text: str, name: str, *, as_json: bool) -> Any:
     return data
 
 
-def _named_twice(node: Any) -> tuple[str, int] | None:
+def _named_twice(document: Any) -> tuple[str, int] | None:
     """The first key that a mapping of a YAML document holds twice, and its line."""
-    inside: list[Any] = []
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                return key.value, key.start_mark.line + 1
-            seen.add(key.value)
-            inside.append(value)
-    elif isinstance(node, yaml.SequenceNode):
-        inside = node.value
-    return next((found for child in inside if (found := _named_twice(child))), None)
+    todo, seen = [document], set[int]()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if str(key.value) in keys:
+                    return str(key.value), key.start_mark.line + 1
+                keys.add(str(key.value))
+                todo.append(value)
+    return None
 
 
 def _told(name: str, text: str, error: Any) -> str:
@@ -397,7 +329,7 @@ def _line_of(text: str, path: Sequence[str | int]) -> int | None:
     """Line of a field, or of what holds it; JSON is read as the YAML it nearly always is."""
     try:
         node = yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return None
     line = None
     for step in path:
