@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from scipy.optimize import brentq
+import numpy as np
 
 from alab.models import Atmosphere
 from alab.units import c_to_k
@@ -140,13 +140,10 @@ def _in_forming_gas(temperature_c: float) -> Mapping[str, float]:
 def _in_carbon_dioxide(temperature_c: float) -> Mapping[str, float]:
     """Dissociation on top of a trace of oxygen; CO2 itself stays at 1 bar within 1 %."""
     constant = math.exp(_log_constant({"CO2": 1}, {"CO": 1, "O2": 0.5}, temperature_c))
-
-    def too_much(log_co_bar: float) -> float:
-        oxygen_bar = _OXYGEN_IN_CO2_BAR + math.exp(log_co_bar) / 2
-        return log_co_bar + math.log(oxygen_bar) / 2 - math.log(constant)
-
-    log_co_bar = float(brentq(too_much, -300.0, 0.0, xtol=1e-10))
-    return {"CO": log_co_bar, "O2": math.log(_OXYGEN_IN_CO2_BAR + math.exp(log_co_bar) / 2)}
+    # with s = √p(O2) and p(CO) = 2·(s² − trace): 2·s³ − 2·trace·s − K = 0, one positive root
+    roots = np.roots([2.0, 0.0, -2.0 * _OXYGEN_IN_CO2_BAR, -constant])
+    root = float(max(roots.real[np.abs(roots.imag) <= 1e-9 * np.abs(roots.real)]))
+    return {"CO": math.log(constant / root), "O2": 2 * math.log(root)}
 
 
 def _log_constant(
