@@ -9,12 +9,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from alab.cli import campaign, device, lab, observations, people, queue, sample, targets
+from alab.cli import (
+    campaign,
+    device,
+    lab,
+    observations,
+    people,
+    queue,
+    recipes,
+    sample,
+    targets,
+)
 from alab.cli.analyze import analyze
 from alab.cli.calibrate import calibrate
+from alab.cli.default_command import Predicting
 from alab.cli.options import AsJson, CampaignName, DataDir, example
 from alab.cli.output import INTERRUPTED, exit_code, screen, show_result, write_error
 from alab.cli.reach import data_directory, opened
+from alab.cli.reactions import predict
 from alab.errors import AlabError, BadInput
 
 LAZY = {
@@ -140,9 +152,21 @@ app.add_typer(sample.app, name="sample", help="Look at samples.")
 app.command("why", epilog=example("alab why titanates-BaTiO3-1"))(sample.why)
 app.add_typer(device.app, name="device", help="Look at devices, lock them out, stop them.")
 app.add_typer(device.stock_app, name="stock", help="See and refill powders and crucibles.")
-app.add_typer(observations.app, name="reactions", help="See what reacted with what, so far.")
+observations.app.command(
+    "predict",
+    epilog=example("alab reactions BaCO3 TiO2 --target BaTiO3 --temperature 1000"),
+)(predict)
+app.add_typer(
+    observations.app,
+    name="reactions",
+    cls=Predicting,
+    help="Predict what powders do; see what reacted with what, so far.",
+)
 app.add_typer(people.questions_app, name="questions", help="Answer what no sensor can tell.")
 app.add_typer(people.alarms_app, name="alarms", help="See and acknowledge alarms.")
+app.add_typer(
+    recipes.app, name="recipes", help="Plan how to make a compound; check recipe files."
+)
 app.command(
     "analyze",
     epilog=example("alab analyze scan.xrdml --elements Ba,Ti,O --target BaTiO3"),

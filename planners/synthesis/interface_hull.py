@@ -12,8 +12,9 @@ are the kinks (Richards et al., Chem. Mater. 28, 266, 2016; McDermott et al., AC
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
 
@@ -24,15 +25,17 @@ from alab.models import Atmosphere
 from planners.synthesis.grand_potential import (
     FloatArray,
     grand_potential_ev_per_metal_atom,
+    metal_atoms,
     metal_fractions,
     rivals,
 )
-from planners.synthesis.reactions import metals
-from planners.synthesis.thermo import reduced
+from planners.synthesis.reactions import GAS_ELEMENTS, atoms, equation, gases_of, metals
+from planners.synthesis.thermo import reduced, written
 
 MOST_PRODUCT_SETS = 400_000
 """Sets of products looked at on one interface, some seconds of work."""
 
+_LARGEST_DENOMINATOR = 10_000
 _SAME = 1e-9
 """Two mixing ratios, or two amounts, that are equal up to rounding."""
 
@@ -79,6 +82,19 @@ class InterfaceHull:
         """Energy of the hull at a mixing ratio, in eV per metal atom."""
         ratios = [kink.ratio for kink in self.kinks]
         return float(np.interp(ratio, ratios, [k.energy_ev_per_metal_atom for k in self.kinks]))
+
+    def equation(self, reaction: InterfaceReaction) -> str:
+        """Write one of its reactions: ``2 BaCO3 + TiO2 → Ba2TiO4 + 2 CO2``."""
+        if not reaction.products:
+            return f"{written(self.first if reaction.ratio == 0 else self.second)} unreacted"
+        ends = {self.first: 1 - reaction.ratio, self.second: reaction.ratio}
+        scale = metal_atoms(reaction.products[0]) / reaction.shares[0]
+        left = {f: _moles(f, share * scale) for f, share in ends.items() if share > _SAME}
+        right = {
+            f: _moles(f, share * scale)
+            for f, share in zip(reaction.products, reaction.shares, strict=True)
+        }
+        return equation(left, right, gases_of(_atoms_over(left, right)))
 
 
 @lru_cache(maxsize=20_000)
@@ -221,3 +237,20 @@ def _turns_up(one: InterfaceReaction, two: InterfaceReaction, three: InterfaceRe
         rise * far
         < (three.energy_ev_per_metal_atom - one.energy_ev_per_metal_atom) * run - 1e-15
     )
+
+
+def _moles(formula: str, metals_held: float) -> Fraction:
+    return Fraction(metals_held / metal_atoms(formula)).limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def _atoms_over(
+    left: Mapping[str, Fraction], right: Mapping[str, Fraction]
+) -> dict[str, Fraction]:
+    """Atoms of C, H, N and O that the right side lacks."""
+    over: dict[str, Fraction] = {}
+    for side, sign in ((left, 1), (right, -1)):
+        for formula, moles in side.items():
+            for element, count in atoms(formula).items():
+                if element in GAS_ELEMENTS:
+                    over[element] = over.get(element, Fraction(0)) + sign * moles * count
+    return over

@@ -59,18 +59,23 @@ class Reaction:
 
     def __str__(self) -> str:
         """Write it with the smallest whole numbers: ``BaCO3 + TiO2 → BaTiO3 + CO2``."""
-        coefficients = (*self.reactants.values(), *self.gases.values())
-        scale = math.lcm(*(moles.denominator for moles in coefficients))
-        whole = [int(abs(moles) * scale) for moles in coefficients]
-        divisor = math.gcd(scale, *whole)
-        left = [
-            (moles * scale / divisor, written(name)) for name, moles in self.reactants.items()
-        ]
-        right = [(Fraction(scale, divisor), written(self.product))]
-        for gas, moles in self.gases.items():
-            side = right if moles > 0 else left
-            side.append((abs(moles) * scale / divisor, written(gas)))
-        return f"{_side(left)} → {_side(right)}"
+        return equation(self.reactants, {self.product: Fraction(1)}, self.gases)
+
+
+def equation(
+    reactants: Mapping[str, Fraction],
+    products: Mapping[str, Fraction],
+    gases: Mapping[str, Fraction],
+) -> str:
+    """A reaction with the smallest whole numbers; gases below 0 stand on the left."""
+    coefficients = (*reactants.values(), *products.values(), *gases.values())
+    scale = math.lcm(*(moles.denominator for moles in coefficients))
+    divisor = math.gcd(*(int(abs(moles) * scale) for moles in coefficients))
+    left = dict(reactants)
+    right = dict(products)
+    for gas, moles in gases.items():
+        (right if moles > 0 else left)[gas] = abs(moles)
+    return f"{_side(left, Fraction(scale, divisor))} → {_side(right, Fraction(scale, divisor))}"
 
 
 def balance(reactants: Sequence[str], product: str) -> Reaction:
@@ -252,5 +257,6 @@ def gases_of(left: Mapping[str, Fraction]) -> Mapping[str, Fraction]:
     return MappingProxyType({gas: moles for gas, moles in released.items() if moles})
 
 
-def _side(terms: Sequence[tuple[Fraction, str]]) -> str:
+def _side(amounts: Mapping[str, Fraction], scale: Fraction) -> str:
+    terms = [(moles * scale, written(name)) for name, moles in amounts.items()]
     return " + ".join(name if moles == 1 else f"{moles} {name}" for moles, name in terms)

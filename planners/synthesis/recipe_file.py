@@ -27,7 +27,7 @@ import yaml
 from pydantic import ValidationError
 from pymatgen.core import Composition
 
-from alab.errors import RecipeError
+from alab.errors import RecipeError, TargetError
 from alab.models import PrecursorAmount, Profile, Recipe, Segment
 from planners.synthesis.conditions import excess_fraction
 from planners.synthesis.reactions import BalanceError, Reaction, balance, metals
@@ -39,6 +39,7 @@ from planners.synthesis.recipe_schema import (
     RecipeEntry,
     SegmentEntry,
 )
+from planners.synthesis.screen import check_formula
 from planners.synthesis.thermo import written
 
 TOLD_ABOVE, REFUSED_ABOVE = 0.10, 0.50
@@ -79,7 +80,7 @@ def recipe_from_text(text: str, *, name: str = "recipe", as_json: bool = False) 
         raise RecipeError(told) from error
     try:
         return _recipe(entry)
-    except (BalanceError, RecipeError) as error:
+    except (BalanceError, RecipeError, TargetError) as error:
         raise RecipeError(f"{name}: {error}") from error
 
 
@@ -98,9 +99,14 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
         raise RecipeError(f"cannot write {path}: {error.strerror}") from error
 
 
+def recipe_data(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as the fields of a file, for JSON."""
+    return _entry(recipe).model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
 def recipe_text(recipe: Recipe, *, as_json: bool = False) -> str:
     """A recipe as the text of a file."""
-    data = _entry(recipe).model_dump(by_alias=True, mode="json", exclude_none=True)
+    data = recipe_data(recipe)
     if as_json:
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=90)
@@ -175,13 +181,8 @@ def _recipe(entry: RecipeEntry) -> Recipe:
 
 
 def _formula(text: str) -> str:
-    try:
-        composition = Composition(text, strict=True)
-    except (ValueError, KeyError) as error:
-        raise RecipeError(f"{text!r} is no chemical formula; write it like BaCO3") from error
-    if not composition.valid:
-        raise RecipeError(f"{text!r} holds an element that does not exist; write it like BaCO3")
-    return text
+    check_formula(text)
+    return text.strip()
 
 
 def _worked_out(
@@ -268,9 +269,7 @@ def _molar_mass(formula: str) -> float:
 
 def _loaded(text: str, name: str, *, as_json: bool) -> Any:
     if len(text) > _LONGEST_FILE:
-        raise RecipeError(
-            f"{name} is longer than {_LONGEST_FILE} characters; shorten it"
-        )
+        raise RecipeError(f"{name} is longer than {_LONGEST_FILE} characters; shorten it")
     try:
         data = json.loads(text) if as_json else yaml.safe_load(text)
     except json.JSONDecodeError as error:

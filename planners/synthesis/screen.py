@@ -34,7 +34,7 @@ def check_target(
         TargetError: If it is no formula, holds a noble, radioactive or forbidden element or
             one that no precursor on the shelf brings, or stands on the shelf already.
     """
-    composition = _parse(formula)
+    composition = check_formula(formula)
     elements = composition.elements
     _refuse_elements(formula, [e for e in elements if isinstance(e, Element)])
     if banned := sorted({e.symbol for e in elements} & set(forbidden_elements)):
@@ -67,7 +67,12 @@ def check_target(
     return written(target)
 
 
-def _parse(formula: str) -> Composition:
+def check_formula(formula: str) -> Composition:
+    """Read a formula as a person types it.
+
+    Raises:
+        TargetError: If it is none, or names an element that does not exist.
+    """
     text = formula.strip()
     wrong = TargetError(f"{formula!r} is no chemical formula; write it like {_SOLIDS_EXAMPLE}")
     if not text or not _FORMULA.fullmatch(text):

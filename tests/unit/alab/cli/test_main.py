@@ -13,7 +13,13 @@ from alab.cli.main import app
 from alab.cli.reference import commands
 
 EVERY = dict(commands())
-WITHOUT_DATA_DIR = {"alab analyze", "alab calibrate"}
+WITHOUT_DATA_DIR = {
+    "alab analyze",
+    "alab calibrate",
+    "alab recipes propose",
+    "alab recipes check",
+    "alab reactions predict",
+}
 HEAVY = (
     "pymatgen",
     "jax",
