@@ -85,7 +85,7 @@ def _target_data(
         )
     except MissingThermoError as error:
         return {**data, "unknown": str(error)}
-    data["uncertainty_ev_per_atom"] = uncertainty_ev_per_atom(reaction)
+    data["uncertainty_ev_per_atom"] = uncertainty_ev_per_atom(reaction, temperature_c)
     pathway = predict_pathway(reaction, temperature_c, atmosphere)
     if pathway is not None:
         data["pathway"] = [

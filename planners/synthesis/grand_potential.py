@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from alab.models import Atmosphere
 from planners.synthesis.reactions import GAS_ELEMENTS, atoms, gases_of, has_energy, metals
 from planners.synthesis.thermo import (
-    GASES,
     KJ_PER_MOL_PER_EV,
     gas_potential_kj_per_mol,
     gibbs_kj_per_mol,
-    table,
+    known_solids,
 )
 
 FloatArray = NDArray[np.float64]
@@ -65,14 +64,9 @@ def solids_within(elements: frozenset[str]) -> tuple[str, ...]:
     Ammonium salts are left out: they cannot grow in a furnace.
     """
     return tuple(
-        sorted(
-            key
-            for key in table()
-            if key not in GASES
-            and metals(key)
-            and metals(key) <= elements
-            and "N" not in atoms(key)
-        )
+        key
+        for key in known_solids(elements | GAS_ELEMENTS)
+        if metals(key) and not {"N", "H"} <= atoms(key).keys()
     )
 
 

@@ -14,6 +14,7 @@ from itertools import combinations
 
 from alab.models import Atmosphere
 from planners.synthesis.reactions import (
+    GAS_ELEMENTS,
     Reaction,
     atoms,
     balance,
@@ -24,7 +25,7 @@ from planners.synthesis.reactions import (
     reduced,
     try_balance,
 )
-from planners.synthesis.thermo import GASES, find, table
+from planners.synthesis.thermo import find, known_solids
 
 SLUGGISH_EV_PER_ATOM = 0.050
 """Below this driving force, reactions were found slow (Szymanski et al., Nature 2023)."""
@@ -135,17 +136,15 @@ def first_to_react(
 
 @cache
 def products_of(elements: frozenset[str]) -> tuple[str, ...]:
-    """Solids of the table whose metals are exactly these elements."""
+    """Known solids whose metals are exactly these elements, and which can grow in a furnace.
+
+    Ammonium salts, hydroxides, nitrates and carbonates are left out.
+    """
     return tuple(
         key
-        for key in table()
-        if key not in GASES and metals(key) == elements and not _is_salt(key)
+        for key in known_solids(elements | GAS_ELEMENTS)
+        if metals(key) == elements and not atoms(key).keys() & {"H", "N", "C"}
     )
-
-
-def _is_salt(formula: str) -> bool:
-    """Whether it cannot grow in a furnace: it holds ammonium, hydroxide or carbonate."""
-    return any(element in formula for element in ("H", "N(", "(N")) or "CO3" in formula
 
 
 @cache

@@ -20,11 +20,10 @@ from alab.models import Atmosphere
 from planners.synthesis.thermo import (
     KJ_PER_MOL_PER_EV,
     MissingThermoError,
-    find,
     gas_potential_kj_per_mol,
+    gibbs,
     gibbs_kj_per_mol,
     reduced,
-    units_of,
     written,
 )
 
@@ -32,6 +31,8 @@ GAS_ELEMENTS = frozenset({"C", "H", "N", "O"})
 """Elements that a furnace gas can carry away or bring."""
 
 _LARGEST_DENOMINATOR = 1000
+_IN_EVERY_TABLE_C = 27.0
+"""Tables begin at 300 K, our own at 0 °C."""
 
 
 class BalanceError(BadInput):
@@ -157,19 +158,23 @@ def has_energy(formula: str, temperature_c: float) -> bool:
     return True
 
 
-def uncertainty_ev_per_atom(reaction: Reaction) -> float:
-    """One standard deviation of the driving force, from the rows of its solids.
+def uncertainty_ev_per_atom(
+    reaction: Reaction, temperature_c: float = _IN_EVERY_TABLE_C
+) -> float:
+    """One standard deviation of the driving force, from those of its solids.
+
+    Args:
+        reaction: The balanced reaction.
+        temperature_c: Where the energies are looked up; sources may differ between
+            temperatures, a source's uncertainty does not.
 
     Raises:
-        MissingThermoError: If the table lacks one of the solids.
+        MissingThermoError: If a solid is in no table there.
     """
     variance = 0.0
     for formula, moles in {**reaction.reactants, reaction.product: Fraction(1)}.items():
-        compound = find(formula)
-        if compound is None:
-            raise MissingThermoError(f"no formation energy of {formula} is known")
-        scale = float(moles) * units_of(formula)
-        variance += (scale * compound.uncertainty_kj_per_mol) ** 2
+        error_kj = gibbs(formula, temperature_c).uncertainty_kj_per_mol
+        variance += (float(moles) * error_kj) ** 2
     size = float(sum(atoms(reaction.product).values()))
     return math.sqrt(variance) / KJ_PER_MOL_PER_EV / size
 

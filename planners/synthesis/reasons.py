@@ -69,7 +69,7 @@ def _force_reasons(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
     pathway, at_c = candidate.pathway, candidate.firing.temperature_c
     if pathway is None:
         return [_unknown(candidate.reaction, at_c)]
-    error_mev = uncertainty_ev_per_atom(candidate.reaction) * 1000
+    error_mev = uncertainty_ev_per_atom(candidate.reaction, at_c) * 1000
     total = (
         f"The reaction runs downhill by {pathway.total_ev_per_atom * 1000:.0f} ± "
         f"{error_mev:.0f} meV/atom at {at_c:g} °C in {atmosphere}."

@@ -151,8 +151,7 @@ def _balanced(
         if gas not in allowed:
             fine &= moles >= 0
     if not fine.any():
-        usable = [p for p in powders if metals(p) and metals(p) <= metals(target)]
-        why = _why_not(target, usable, atmosphere, most)
+        why = _why_not(target, powders, atmosphere, most)
         excluded = sorted(
             reason for p, reason in left_out.items() if metals(p) & metals(target)
         )
@@ -170,10 +169,14 @@ def _absorbed_from(atmosphere: Atmosphere) -> frozenset[str]:
     )
 
 
-def _why_not(target: str, usable: Sequence[str], atmosphere: Atmosphere, most: int) -> str:
+def _why_not(target: str, powders: Sequence[str], atmosphere: Atmosphere, most: int) -> str:
+    usable = [p for p in powders if metals(p) and metals(p) <= metals(target)]
     have = frozenset[str]().union(*(metals(powder) for powder in usable))
     if missing := sorted(metals(target) - have):
-        return f"every powder with {' or '.join(missing)} brings other elements too"
+        names = " or ".join(missing)
+        if any(metals(powder) & set(missing) for powder in powders):
+            return f"every powder with {names} brings other elements too"
+        return f"no powder that may be used brings {names}"
     chosen: dict[frozenset[str], str] = {}
     for powder in usable:
         chosen.setdefault(metals(powder), powder)
