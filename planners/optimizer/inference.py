@@ -16,12 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from pymatgen.core import Composition
-
 from alab.errors import BadInput
 from alab.models import Atmosphere, Attempt, Outcome, PhaseAmount, Recipe, Verdict
 from planners.optimizer.observed import Evidence, Flagged, Observation, PhaseSeen, phase_name
-from planners.optimizer.pair_reactions import PairReaction, explanations
+from planners.optimizer.pair_reactions import (
+    PairReaction,
+    explanations,
+    metal_atoms,
+    molar_mass_g,
+)
 from planners.synthesis.compounds import reduced
 from planners.synthesis.reactions import GAS_ELEMENTS, atoms, metals
 
@@ -56,6 +59,7 @@ class Seen:
         shares: Share of the metal atoms that each phase holds.
         esds: One standard deviation of each share.
         powders: Share of the metal atoms that each precursor brought.
+        phases: The phases as they were found.
         flagged: Phases that cannot come from these powders.
     """
 
@@ -65,6 +69,7 @@ class Seen:
     shares: Mapping[str, float]
     esds: Mapping[str, float]
     powders: Mapping[str, float]
+    phases: tuple[PhaseAmount, ...]
     flagged: tuple[Flagged, ...]
 
     @property
@@ -103,7 +108,8 @@ def look(sample: str, recipe: Recipe, outcome: Outcome) -> Seen:
         name = reduced(phase.formula)
         sure[name] = max(sure.get(name, 0.0), _probability(phase, outcome))
     kept = {name: p for name, p in sure.items() if p >= _LEAST_PROBABILITY and metals(name)}
-    shares, esds = _shares([phase for phase in good if reduced(phase.formula) in kept])
+    phases = tuple(phase for phase in good if reduced(phase.formula) in kept)
+    shares, esds = _shares(phases)
     evidence = Evidence(
         sample=sample,
         temperature_c=recipe.max_temperature_c,
@@ -122,6 +128,7 @@ def look(sample: str, recipe: Recipe, outcome: Outcome) -> Seen:
         shares=shares,
         esds=esds,
         powders=powder_shares(recipe),
+        phases=phases,
         flagged=tuple(
             Flagged(formula=phase.formula, why=why, evidence=evidence) for phase, why in bad
         ),
@@ -141,15 +148,10 @@ def powder_shares(recipe: Recipe) -> dict[str, float]:
     moles: dict[str, float] = {}
     for precursor in recipe.precursors:
         name = reduced(precursor.formula)
-        size = Composition(precursor.formula).num_atoms / Composition(name).num_atoms
-        moles[name] = moles.get(name, 0.0) + precursor.moles * size * metal_atoms(name)
+        brought = precursor.moles * metal_atoms(precursor.formula)
+        moles[name] = moles.get(name, 0.0) + brought
     total = sum(moles.values())
     return {name: amount / total for name, amount in moles.items()} if total > 0 else moles
-
-
-def metal_atoms(formula: str) -> float:
-    """Atoms of elements that no gas carries, in one formula."""
-    return float(sum(n for element, n in atoms(formula).items() if element not in GAS_ELEMENTS))
 
 
 def _impossible(phase: PhaseAmount, recipe: Recipe) -> str | None:
@@ -184,7 +186,7 @@ def _shares(phases: Sequence[PhaseAmount]) -> tuple[dict[str, float], dict[str, 
     esds: dict[str, float] = {}
     for phase in phases:
         name = reduced(phase.formula)
-        per_weight = metal_atoms(name) / Composition(name).weight
+        per_weight = metal_atoms(name) / molar_mass_g(name)
         shares[name] = shares.get(name, 0.0) + phase.weight_fraction * per_weight
         esds[name] = math.hypot(esds.get(name, 0.0), phase.weight_fraction_esd * per_weight)
     total = sum(shares.values()) or 1.0

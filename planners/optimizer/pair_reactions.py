@@ -12,6 +12,8 @@ from fractions import Fraction
 from functools import cache
 from itertools import chain, combinations
 
+from pymatgen.core import Composition
+
 from planners.synthesis.compounds import written
 from planners.synthesis.reactions import atoms, gases_of, metals
 
@@ -60,20 +62,66 @@ def balance_pair(reactants: tuple[str, ...], products: tuple[str, ...]) -> PairR
     ):
         return None
     signs = [1] * len(reactants) + [-1] * len(products)
-    rows = [
-        [
-            sign * atoms(phase).get(element, Fraction(0))
-            for phase, sign in zip(phases, signs, strict=True)
-        ]
-        for element in sorted(elements)
-    ]
-    amounts = _only_solution(rows, len(phases))
+    amounts = _only_solution(_balances(phases, signs, sorted(elements)), len(phases))
     if amounts is None or min(amounts) <= 0:
         return None
     moles = dict(zip(phases, _whole(amounts), strict=True))
     used = {phase: moles[phase] for phase in reactants}
     formed = {phase: moles[phase] for phase in products}
     return PairReaction(reactants=used, products=formed, gases=_gases(used, formed))
+
+
+@cache
+def balance_with_gases(
+    reactants: tuple[str, ...], products: tuple[str, ...]
+) -> tuple[PairReaction, ...]:
+    """Every way to balance solids to solids with each choice of gases that is unique.
+
+    Here a reaction that lacks a gas is another one than that with it, so that sums of two
+    reactions are found too, if they keep the carbon or the oxygen in the powder. Oxygen and
+    CO2 enter or leave; water, ammonia and nitrogen leave.
+
+    Args:
+        reactants: One or two reduced formulas.
+        products: Reduced formulas of what forms; none of the reactants.
+    """
+    solids = (*reactants, *products)
+    have = frozenset[str]().union(*map(metals, reactants))
+    if len(set(solids)) < len(solids) or have != frozenset[str]().union(*map(metals, products)):
+        return ()
+    elements = sorted(frozenset[str]().union(*map(atoms, (*solids, "O2"))))
+    found: list[PairReaction] = []
+    gases = [
+        gas for gas in ("O2", "CO2", "H2O", "H3N", "N2") if set(atoms(gas)) <= {*elements, "C"}
+    ]
+    for size in range(len(gases) + 1):
+        for chosen in combinations(gases, size):
+            reaction = _closed(reactants, products, chosen)
+            if reaction is not None and reaction.absorbed <= {"O2", "CO2"}:
+                found.append(reaction)
+    return tuple(found)
+
+
+def _closed(
+    reactants: tuple[str, ...], products: tuple[str, ...], gases: tuple[str, ...]
+) -> PairReaction | None:
+    """Balance all elements with these gases, all of which take part; None if impossible."""
+    phases = (*products, *gases, *reactants)
+    elements = sorted(frozenset[str]().union(*map(atoms, phases)))
+    if len(phases) > len(elements) + 1:
+        return None
+    signs = [-1] * (len(products) + len(gases)) + [1] * len(reactants)
+    amounts = _only_solution(_balances(phases, signs, elements), len(phases))
+    if amounts is None or not all(amounts):
+        return None
+    moles = dict(zip(phases, _whole(amounts), strict=True))
+    if min(moles[phase] for phase in (*reactants, *products)) <= 0:
+        return None
+    return PairReaction(
+        reactants={phase: moles[phase] for phase in reactants},
+        products={phase: moles[phase] for phase in products},
+        gases={gas: moles[gas] for gas in gases},
+    )
 
 
 @cache
@@ -98,8 +146,33 @@ def explanations(
     return tuple(found)
 
 
+@cache
+def molar_mass_g(formula: str) -> float:
+    """Mass of one mole of a formula as written, in grams."""
+    return float(Composition(formula).weight)
+
+
+@cache
+def metal_atoms(formula: str) -> float:
+    """Atoms of elements that no gas carries, in one formula."""
+    return float(sum(atoms(formula)[element] for element in metals(formula)))
+
+
 def _subsets(phases: Sequence[str], most: int) -> Iterator[tuple[str, ...]]:
     return chain.from_iterable(combinations(phases, size) for size in range(1, most + 1))
+
+
+def _balances(
+    phases: Sequence[str], signs: Sequence[int], elements: Sequence[str]
+) -> list[list[Fraction]]:
+    """One row an element: atoms that each phase brings (+) or takes (−)."""
+    return [
+        [
+            sign * atoms(phase).get(element, Fraction(0))
+            for phase, sign in zip(phases, signs, strict=True)
+        ]
+        for element in elements
+    ]
 
 
 def _only_solution(rows: list[list[Fraction]], unknowns: int) -> list[Fraction] | None:
