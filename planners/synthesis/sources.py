@@ -6,7 +6,7 @@ A user's own file, our measured rows, NIST-JANAF, FREED, our estimated rows, com
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 import numpy as np
@@ -175,8 +175,9 @@ class Anchored:
 
         G = G_computed + Σ ν_i·[G_measured(oxide i) − G_computed(oxide i)]
 
-    So a computed oxide also competes on equal terms with measured ones. A compound with
-    another anion, or whose oxides are not in both, is left as computed.
+    So a computed oxide also competes on equal terms with measured ones. Where its metals have
+    another valence than in those oxides, less cancels and the uncertainty stays. A compound
+    with another anion, or whose oxides are not in both, is left as computed.
 
     Attributes:
         computed: The computed entries.
@@ -202,18 +203,20 @@ class Anchored:
         if curve is None:
             return None
         counts = dict(Composition(formula).get_el_amt_dict())
-        if not counts.pop("O", 0.0):
+        oxygen = counts.pop("O", 0.0)
+        shifts_ev = [self._shift_ev(symbol) for symbol in counts]
+        if not oxygen or any(shift_ev is None for shift_ev in shifts_ev):
             return curve
         moved_ev = curve.energies_ev
-        for symbol, count in counts.items():
-            shift_ev = self._shift_ev(symbol)
-            if shift_ev is None:
-                return curve
-            moved_ev = moved_ev + count * shift_ev
+        for count, shift_ev in zip(counts.values(), shifts_ev, strict=True):
+            moved_ev = moved_ev + count * (0.0 if shift_ev is None else shift_ev)
+        same_valence = abs(oxygen - sum(n * _oxygen_per(el) for el, n in counts.items())) < 0.02
         return replace(
             curve,
             energies_ev=moved_ev,
-            uncertainty_ev_per_atom=ANCHORED_EV_PER_ATOM,
+            uncertainty_ev_per_atom=ANCHORED_EV_PER_ATOM
+            if same_valence
+            else curve.uncertainty_ev_per_atom,
             source=f"{curve.source}, on measured oxides",
         )
 
@@ -237,6 +240,12 @@ class Anchored:
                 continue
             return (np.array(energies_ev) - computed.energies_ev) / Composition(oxide)[symbol]
         return None
+
+
+@cache
+def _oxygen_per(symbol: str) -> float:
+    oxide = Composition(OXIDES[symbol])
+    return oxide["O"] / oxide[symbol]
 
 
 @dataclass(frozen=True, eq=False)
