@@ -1,5 +1,13 @@
 """What to try next, given what has been tried."""
 
-from planners.optimizer.strategy import InOrder, Situation, Strategy, decide
+from planners.optimizer.orders import DrivingForceOrder, RandomOrder
+from planners.optimizer.strategy import Situation, Strategy, decide, decide_batch
 
-__all__ = ["InOrder", "Situation", "Strategy", "decide"]
+__all__ = [
+    "DrivingForceOrder",
+    "RandomOrder",
+    "Situation",
+    "Strategy",
+    "decide",
+    "decide_batch",
+]

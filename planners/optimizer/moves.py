@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from alab.models import Decision, NextStep, PrecursorAmount, Recipe
+from planners.optimizer.batches import known, ranked
 from planners.optimizer.evidence import observed_reactions
 from planners.optimizer.strategy import Situation, dwell_s, fingerprint, give_up, powders
 from planners.synthesis.conditions import excess_fraction, profile
@@ -34,12 +35,16 @@ def another(situation: Situation, why: str, *, hotter_only: bool = False) -> Dec
             f"{why}, and no {'other powders or hotter firing' if hotter_only else 'recipe'} "
             "is left to try",
         )
-    recipe = (fresh or untried)[0]
+    recipe, promise = ranked(situation, fresh or untried)[0]
     names = " + ".join(p.formula for p in recipe.precursors)
     return Decision(
         step=NextStep.NEW_RECIPE,
         recipe=recipe,
-        reasons=(f"{capitalised(why)}. Next: {names} at {recipe.max_temperature_c:g} °C.",),
+        reasons=(
+            f"{capitalised(why)}. Next: {names} at {recipe.max_temperature_c:g} °C, "
+            f"{promise * 100:.0f} % promise.",
+            known(situation.attempts, recipe),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from alab.models import (
     Recipe,
     Verdict,
 )
+from planners.optimizer.batches import filled, next_batch
 from planners.optimizer.evidence import Evidence, read
 from planners.optimizer.kinetics import activation_kj_per_mol, temperature_for
 from planners.optimizer.moves import (
@@ -65,8 +66,14 @@ _PURE_ENOUGH = 0.5
 class PhaseInformed:
     """Strategy that reasons about phases, kinetics and volatility; has no state."""
 
-    def next_step(self, situation: Situation) -> Decision:
-        """Choose what to do after the newest attempt, which was no success."""
+    def next_batch(self, situation: Situation, size: int) -> tuple[Decision, ...]:
+        """Choose what to do after the newest attempt, and what to fire beside it."""
+        if situation.closed:
+            return next_batch(situation, size)
+        first = self._next(situation) if situation.attempts else _first(situation)
+        return filled(situation, first, size)
+
+    def _next(self, situation: Situation) -> Decision:
         outcome = situation.last.outcome
         if outcome is None:
             return _nothing_measured(situation)
@@ -79,6 +86,15 @@ class PhaseInformed:
                 return replace(decision, reasons=(*decision.reasons, *notes))
         decision = _unfinished(situation, evidence)
         return replace(decision, reasons=(*decision.reasons, *notes))
+
+
+def _first(situation: Situation) -> Decision:
+    best = situation.candidates[0]
+    return Decision(
+        step=NextStep.NEW_RECIPE,
+        recipe=best,
+        reasons=("First attempt: the highest ranked recipe.", *best.reasons),
+    )
 
 
 def _nothing_measured(situation: Situation) -> Decision:

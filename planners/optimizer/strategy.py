@@ -12,21 +12,39 @@ from alab.models import Attempt, Decision, FiringLimits, NextStep, Recipe, Verdi
 from planners.synthesis.thermo import reduced, written
 
 
+@dataclass(frozen=True, slots=True)
+class Typical:
+    """Where targets like this one are usually fired.
+
+    Attributes:
+        temperature_c: The usual firing temperature.
+        sd_c: One standard deviation of it.
+    """
+
+    temperature_c: float
+    sd_c: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """All a strategy may know.
 
     Attributes:
         target: Reduced formula of the target.
-        attempts: What was done, oldest first; at least one, none a success.
+        attempts: What was done, oldest first.
         candidates: Recipes that could be run in this laboratory, best first.
         limits: What the furnaces can do.
+        closed: Whether only the candidates can be run, as they stand: no regrinding, no
+            other temperature. So it is with a table of finished experiments.
+        typical: The usual firing temperature, None where nobody knows one.
     """
 
     target: str
     attempts: tuple[Attempt, ...]
     candidates: tuple[Recipe, ...]
     limits: FiringLimits
+    closed: bool = False
+    typical: Typical | None = None
 
     @property
     def last(self) -> Attempt:
@@ -49,26 +67,21 @@ class Situation:
 
 
 class Strategy(Protocol):
-    """A way to choose the next recipe; deterministic, or seeded by its maker."""
+    """A way to choose what to run next; deterministic, or seeded by its maker."""
 
-    def next_step(self, situation: Situation) -> Decision:
-        """Choose what to do after the newest attempt, which was no success."""
+    def next_batch(self, situation: Situation, size: int) -> tuple[Decision, ...]:
+        """Choose up to ``size`` firings to run side by side.
+
+        Args:
+            situation: What is known. Successes may be among the attempts, where somebody
+                wants every recipe that works and not only the first.
+            size: Most decisions to return, at least 1.
+
+        Returns:
+            One to ``size`` decisions, no two of the same experiment, or a single one to
+            give up, with the reason.
+        """
         ...
-
-
-class InOrder:
-    """Run the candidates as they are ranked, learning nothing: the baseline."""
-
-    def next_step(self, situation: Situation) -> Decision:
-        """Take the next untried candidate."""
-        untried = situation.untried()
-        if not untried:
-            return give_up(situation.attempts, "every candidate was run")
-        return Decision(
-            step=NextStep.NEW_RECIPE,
-            recipe=untried[0],
-            reasons=(f"Next of {len(untried)} untried recipes, by rank.",),
-        )
 
 
 def decide(
@@ -80,31 +93,58 @@ def decide(
     max_attempts: int = 6,
     strategy: Strategy | None = None,
 ) -> Decision:
-    """Decide what to do with a target after its newest attempt.
+    """Decide what to do with a target after its newest attempt: a batch of one.
+
+    See :func:`decide_batch`.
+    """
+    return decide_batch(
+        target,
+        attempts,
+        candidates=candidates,
+        limits=limits,
+        max_attempts=max_attempts,
+        strategy=strategy,
+    )[0]
+
+
+def decide_batch(
+    target: str,
+    attempts: Sequence[Attempt],
+    *,
+    candidates: Sequence[Recipe],
+    limits: FiringLimits,
+    size: int = 1,
+    max_attempts: int = 6,
+    strategy: Strategy | None = None,
+) -> tuple[Decision, ...]:
+    """Decide which firings of a target to run next, side by side.
 
     Args:
         target: Formula of the target.
         attempts: All attempts at it, oldest first; the outcome of any may be None.
         candidates: Recipes on offer, best first, as ``propose`` gives them.
         limits: What the furnaces can do; candidates beyond it are passed over.
+        size: Most firings to run side by side; fewer where few attempts are left.
         max_attempts: Firings after which the target is given up.
         strategy: How to choose; the phase-informed one unless told otherwise.
 
     Returns:
-        The decision with its reasons. The same arguments give the same decision.
+        The decisions with their reasons, at least one; a single one where the target is
+        done or given up. The same arguments give the same decisions.
 
     Raises:
-        ValueError: If ``max_attempts`` is below 1.
+        ValueError: If ``size`` or ``max_attempts`` is below 1.
     """
-    if max_attempts < 1:
-        raise ValueError(f"max_attempts is {max_attempts}; at least one attempt is needed")
+    for name, value in (("size", size), ("max_attempts", max_attempts)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be 1 or more")
     if success := _success(attempts):
-        return success
+        return (success,)
     feasible = tuple(recipe for recipe in candidates if within(recipe, limits))
-    if not attempts:
-        return _first(feasible, len(candidates), limits)
+    if not feasible and not attempts:
+        return (_nothing_fits(len(candidates), limits),)
     if len(attempts) >= max_attempts:
-        return give_up(attempts, f"{len(attempts)} of {max_attempts} attempts are used up")
+        return (give_up(attempts, f"{len(attempts)} of {max_attempts} attempts are used up"),)
     if strategy is None:
         from planners.optimizer.phase_informed import PhaseInformed  # it imports this module
 
@@ -115,7 +155,7 @@ def decide(
         candidates=feasible,
         limits=limits,
     )
-    return strategy.next_step(situation)
+    return strategy.next_batch(situation, min(size, max_attempts - len(attempts)))
 
 
 def give_up(attempts: Sequence[Attempt], why: str) -> Decision:
@@ -192,16 +232,10 @@ def _success(attempts: Sequence[Attempt]) -> Decision | None:
     return None
 
 
-def _first(feasible: Sequence[Recipe], offered: int, limits: FiringLimits) -> Decision:
-    if not feasible:
-        return give_up(
-            (),
-            f"none of {offered} candidate recipes fits the furnaces "
-            f"({limits.max_temperature_c:g} °C, {limits.max_ramp_c_per_min:g} °C/min, "
-            f"{', '.join(limits.atmospheres)})",
-        )
-    return Decision(
-        step=NextStep.NEW_RECIPE,
-        recipe=feasible[0],
-        reasons=("First attempt: the highest ranked recipe.", *feasible[0].reasons),
+def _nothing_fits(offered: int, limits: FiringLimits) -> Decision:
+    return give_up(
+        (),
+        f"none of {offered} candidate recipes fits the furnaces "
+        f"({limits.max_temperature_c:g} °C, {limits.max_ramp_c_per_min:g} °C/min, "
+        f"{', '.join(limits.atmospheres)})",
     )

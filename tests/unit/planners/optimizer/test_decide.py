@@ -15,7 +15,7 @@ from alab.models import (
     PhaseAmount,
     Verdict,
 )
-from planners.optimizer import InOrder, decide
+from planners.optimizer import DrivingForceOrder, decide
 from planners.optimizer.evidence import observed_reactions, read
 from planners.optimizer.kinetics import activation_kj_per_mol, jander, temperature_for
 from planners.optimizer.moves import avoiding
@@ -378,10 +378,12 @@ def test_the_baseline_runs_candidates_in_order():
     found = outcome("YPO4", Verdict.FAILED, Y2O3=1.0)
     done: list[Attempt] = []
     for expected in options:
-        decision = decide("YPO4", done, candidates=options, limits=LIMITS, strategy=InOrder())
+        decision = decide(
+            "YPO4", done, candidates=options, limits=LIMITS, strategy=DrivingForceOrder()
+        )
         assert decision.recipe == expected
         done += attempts((expected, found))
-    last = decide("YPO4", done, candidates=options, limits=LIMITS, strategy=InOrder())
+    last = decide("YPO4", done, candidates=options, limits=LIMITS, strategy=DrivingForceOrder())
     assert last.step is NextStep.GIVE_UP
 
 

@@ -1,0 +1,98 @@
+"""What heat alone leaves of a powder by the time its neighbours react.
+
+CuCO3 is CuO long before a cuprate forms, so sets that differ only in it are one set to the
+reaction. BaCO3 is still a carbonate at 900 °C, and its CO2 has to be driven out.
+"""
+
+from functools import cache
+
+from pymatgen.core import Composition
+
+from alab.models import Recipe
+from planners.synthesis.reactions import GAS_ELEMENTS, metals
+from planners.synthesis.thermo import OXIDES, find, reduced
+
+DECOMPOSED_BELOW_C = 100.0
+"""A powder that decomposes this far below the firing has done so on the way up."""
+
+_REFRACTORY_CARBONATES = frozenset({"Li", "Na", "K", "Rb", "Cs", "Ca", "Sr", "Ba"})
+_REFRACTORY_HYDROXIDES = frozenset({"Li", "Na", "K", "Rb", "Cs", "Sr", "Ba"})
+
+# upper ends of the usual ranges in air, for powders that the table of compounds lacks
+# (CRC Handbook of Chemistry and Physics, Physical Constants of Inorganic Compounds)
+_AMMONIUM_C, _HYDROXIDE_C, _ORGANIC_C = 400.0, 500.0, 500.0
+_NITRATE_C, _CARBONATE_C, _PEROXIDE_C = 600.0, 500.0, 800.0
+_PEROXIDES = {"Li": 1.0, "Na": 1.0, "K": 1.0, "Mg": 2.0, "Ca": 2.0, "Sr": 2.0, "Ba": 2.0}
+"""Oxygen per metal from which on an oxide is a peroxide: Na2O2, BaO2."""
+
+
+@cache
+def residue(powder: str, temperature_c: float) -> str:
+    """Name what is left of a powder at a firing: its oxide if it decomposed, else itself.
+
+    Args:
+        powder: Formula of the precursor.
+        temperature_c: Temperature of the firing.
+
+    Returns:
+        A reduced formula; for a powder that leaves several metals, ``oxides of A and B``.
+    """
+    decomposes_c = _decomposes_c(powder)
+    if decomposes_c is None or decomposes_c > temperature_c - DECOMPOSED_BELOW_C:
+        return reduced(powder)
+    left = sorted(metals(powder))
+    if len(left) == 1:
+        return reduced(OXIDES.get(left[0], f"{left[0]}O"))
+    return f"oxides of {' and '.join(left)}"
+
+
+def residues(recipe: Recipe) -> frozenset[str]:
+    """What heat leaves of the powders of a recipe at its highest temperature."""
+    at_c = recipe.max_temperature_c
+    return frozenset(residue(amount.formula, at_c) for amount in recipe.precursors)
+
+
+@cache
+def stays_carbonate(powder: str, temperature_c: float) -> bool:
+    """Whether a powder is a carbonate that the firing does not decompose by itself."""
+    decomposes_c = _decomposes_c(powder)
+    late = decomposes_c is None or decomposes_c > temperature_c - DECOMPOSED_BELOW_C
+    return late and _is_carbonate(powder)
+
+
+def _decomposes_c(powder: str) -> float | None:
+    """Decomposition temperature in air, from the table or by the kind of salt."""
+    compound = find(powder)
+    if compound is not None:
+        return compound.decomposes_c
+    amounts = Composition(powder).get_el_amt_dict()
+    cations = set(metals(powder))
+    if not cations:
+        return None
+    if _is_peroxide(amounts):
+        return _PEROXIDE_C
+    if _is_carbonate(powder):
+        return None if cations <= _REFRACTORY_CARBONATES else _CARBONATE_C
+    if {"C", "H"} <= set(amounts):
+        return _ORGANIC_C
+    if {"N", "H"} <= set(amounts):
+        return _AMMONIUM_C
+    if {"N", "O"} <= set(amounts):
+        return _NITRATE_C
+    if "H" in amounts:
+        return None if cations <= _REFRACTORY_HYDROXIDES else _HYDROXIDE_C
+    return None
+
+
+def _is_carbonate(powder: str) -> bool:
+    amounts = Composition(powder).get_el_amt_dict()
+    carbon = amounts.get("C", 0.0)
+    return carbon > 0 and amounts.get("O", 0.0) >= 3 * carbon and "H" not in amounts
+
+
+def _is_peroxide(amounts: dict[str, float]) -> bool:
+    cations = [element for element in amounts if element not in GAS_ELEMENTS]
+    if len(cations) != 1 or set(amounts) != {cations[0], "O"}:
+        return False
+    least = _PEROXIDES.get(cations[0])
+    return least is not None and amounts["O"] / amounts[cations[0]] >= least
