@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from alab.models import Atmosphere, Attempt, FiringLimits, NextStep, Outcome, Recipe, Verdict
-from planners.optimizer.arrows3 import Arrows3
+from planners.optimizer.arrows3 import Arrows3, _learn, powder_sets
 from planners.optimizer.mixture_energy import reaction_ev_per_atom, table_energy_ev
 from planners.optimizer.pair_table import weight_fractions
 from planners.optimizer.strategy import Situation, fingerprint, powders
@@ -124,7 +124,9 @@ def test_a_set_that_should_become_what_was_seen_is_passed_over_unfired() -> None
 def test_a_predicted_pure_target_goes_first() -> None:
     """The carbonate and titania were seen to react in another set; the rank says last."""
     strategy = Arrows3(energy_ev=no_energy)
-    elsewhere = fired(titanate({"BaCO3": 1.0, "TiO2": 1.02}, 700), of_titanate({"BaTiO3": 0.9}))
+    made = weight_fractions({"BaTiO3": 1.0, "Al2O3": 1.0})
+    three = titanate({**BY_CARBONATE, "Al2O3": 1.0}, 700)
+    elsewhere = fired(three, of_titanate(made))
     begun = (
         fired(titanate(BY_OXIDE, 600), of_titanate({"Ba2TiO4": 1.0})),
         fired(titanate(BY_OXIDE, 800), of_titanate({"Ba2TiO4": 1.0})),
@@ -133,6 +135,16 @@ def test_a_predicted_pure_target_goes_first() -> None:
     (decision,) = strategy.next_batch(situation(*begun, elsewhere, candidates=more), 1)
     assert decision.recipe is not None
     assert "BaCO3" in powders(decision.recipe)
+
+
+def test_a_hotter_firing_starts_from_what_its_set_became() -> None:
+    """The carbonate is gone at 600 °C; at 800 °C its oxide stays beside the titania."""
+    powder = {"CuCO3": 1.0, "TiO2": 1.0}
+    left = of_titanate(weight_fractions({"CuO": 1.0, "TiO2": 1.0}))
+    seen = situation(*(fired(titanate(powder, t), left) for t in TEMPERATURES_C))
+    table = _learn(seen, powder_sets(seen)).table
+    (entry,) = table.entries[frozenset({"CuO", "TiO2"})]
+    assert (entry.reaction, entry.above_c) == (None, 800)
 
 
 def test_a_batch_is_the_next_temperature_and_other_sets() -> None:

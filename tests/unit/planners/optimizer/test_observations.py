@@ -105,6 +105,44 @@ def test_a_hidden_step_weighs_half() -> None:
     }
 
 
+def test_an_explanation_refuted_elsewhere_gives_way_to_its_rivals() -> None:
+    rivals = recipe({"BaO": 1.0, "BaO2": 1.0, "TiO2": 2.0}, 900, target="BaTiO3")
+    alone = recipe({"BaO": 1.0, "TiO2": 1.0}, 950, target="BaTiO3")
+    made = outcome({"BaTiO3": 1.0}, target="BaTiO3")
+    stayed = outcome({"BaO": 0.657, "TiO2": 0.343}, target="BaTiO3")
+    seen = Observations.from_attempts(
+        [
+            Attempt(sample="a", recipe=rivals, outcome=made),
+            Attempt(sample="b", recipe=alone, outcome=stayed),
+        ]
+    )
+    weights = {o.reactants: o.weight for o in seen.records if not o.inert}
+    assert weights[("BaO2", "TiO2")] == pytest.approx(1 / 1.1)
+    assert weights[("BaO", "TiO2")] == pytest.approx(0.1 / 1.1)
+
+
+def test_the_only_explanation_holds_though_refuted_elsewhere() -> None:
+    seen = Observations.from_attempts(
+        [
+            titanate("a", 900, of_titanate({"BaTiO3": 1.0})),
+            titanate("b", 950, of_titanate(UNREACTED)),
+        ]
+    )
+    (reaction,) = (o for o in seen.records if not o.inert)
+    assert reaction.weight == 1.0
+    assert len(seen.contradictions()) == 1
+
+
+def test_phases_that_both_became_less_are_not_taken_for_inert() -> None:
+    """What used them up, a phase of three metals, no pair explains."""
+    powder = {"BaCO3": 1.0, "TiO2": 1.0, "ZrO2": 1.0}
+    made = recipe(powder, 900, target="BaTiZrO5")
+    found = outcome({"BaTiZrO5": 0.6, "BaCO3": 0.25, "TiO2": 0.15}, target="BaTiZrO5")
+    seen = Observations.from_attempts([Attempt(sample="a", recipe=made, outcome=found)])
+    assert seen.of("BaCO3", "TiO2", atmosphere=AIR) == ()
+    assert seen.of("BaCO3", atmosphere=AIR) == ()
+
+
 def test_a_refired_powder_starts_from_its_last_pattern() -> None:
     """The Ba2TiO4 of the first round reacts in the second; the carbonate is gone."""
     seen = Observations.from_attempts(
@@ -184,7 +222,12 @@ def test_evidence_adds_up_over_samples_but_not_within_one() -> None:
 
     assert known("a") == pytest.approx(0.5)
     assert known("a", "b") == pytest.approx(0.75)
-    assert known("a", "a") == pytest.approx(0.5)
+    cold, hot = (
+        Observations.from_attempts([titanate("a", t, doubtful)]) for t in (850.0, 900.0)
+    )
+    both = cold.merged(hot)
+    assert len(both) == 2
+    assert both.reaction_of_pair("BaCO3", "TiO2", 900, AIR).unknown == pytest.approx(0.5)
 
 
 def test_merging_keeps_each_once_in_any_order(tmp_path: Path) -> None:

@@ -77,6 +77,25 @@ def test_nothing_is_predicted_where_a_pair_is_unknown() -> None:
     assert table.evolve(powders, 900) == powders
 
 
+def test_nothing_is_predicted_where_two_reactions_may_come_first() -> None:
+    table = PairTable()
+    table.learn(UNREACTED, {"BaTiO3": 1.0}, 900)
+    zirconia = {"TiO2": 0.4, "ZrO2": 0.6}
+    table.learn(zirconia, zirconia, 900)
+    powders = {"BaCO3": 1.0, "TiO2": 1.0, "ZrO2": 1.0}
+    table.learn({"BaCO3": 0.6, "ZrO2": 0.4}, {"BaZrO3": 1.0}, 800)
+    assert table.evolve(powders, 900) == {"BaZrO3": 1.0, "TiO2": 1.0}
+    table.learn(UNREACTED, {"BaTiO3": 1.0}, 800)
+    assert table.evolve(powders, 900) == powders
+
+
+def test_a_pair_that_may_have_reacted_in_part_is_not_inert() -> None:
+    table = PairTable()
+    powders = weight_fractions({"BaO": 1.0, "BaO2": 1.0, "TiO2": 2.0})
+    table.learn(powders, {"BaO": 0.1, "BaTiO3": 0.7, "TiO2": 0.2}, 900)
+    assert not table.knows("BaO", "TiO2")
+
+
 def test_a_circle_ends() -> None:
     table = PairTable()
     table.learn({"CuO": 1.0}, {"Cu2O": 1.0}, 600)
