@@ -138,7 +138,7 @@ def look(sample: str, recipe: Recipe, outcome: Outcome) -> Seen:
 def _phase_seen(phase: PhaseAmount, outcome: Outcome) -> PhaseSeen:
     return PhaseSeen(
         formula=phase.formula,
-        weight_fraction=min(max(phase.weight_fraction, 0.0), 1.0),
+        weight_fraction=min(max(0.0, phase.weight_fraction), 1.0),
         probability=_probability(phase, outcome),
     )
 
@@ -160,6 +160,11 @@ def _impossible(phase: PhaseAmount, recipe: Recipe) -> str | None:
         elements = frozenset(atoms(phase_name(phase.formula)))
     except BadInput as error:
         return str(error)
+    if not 0.0 <= phase.weight_fraction <= 1.0:
+        return (
+            f"{phase.formula} is said to be {phase.weight_fraction:g} of the powder, which is "
+            "no fraction of 0 to 1; look at the refinement"
+        )
     put_in = GAS_ELEMENTS.union(*(atoms(p.formula) for p in recipe.precursors))
     if foreign := sorted(elements - put_in):
         return (
@@ -172,10 +177,12 @@ def _impossible(phase: PhaseAmount, recipe: Recipe) -> str | None:
 
 def _probability(phase: PhaseAmount, outcome: Outcome) -> float:
     """That a phase is there: by the analysis, by its amount, by what is unexplained."""
-    if phase.weight_fraction <= 0:
+    if not phase.weight_fraction > 0:
         return 0.0
     esd = phase.weight_fraction_esd
-    above_zero = math.erf(phase.weight_fraction / esd / math.sqrt(2)) if esd > 0 else 1.0
+    above_zero = 1.0 if esd == 0 else math.erf(phase.weight_fraction / esd / math.sqrt(2))
+    if not above_zero > 0:
+        return 0.0  # an uncertainty that is none
     judged = INCONCLUSIVE_WEIGHT if outcome.verdict is Verdict.INCONCLUSIVE else 1.0
     explained = 1.0 - min(max(outcome.unexplained_fraction, 0.0), 1.0)
     return phase.probability * above_zero * judged * explained

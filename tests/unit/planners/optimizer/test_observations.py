@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,22 @@ def test_a_foreign_element_is_flagged_and_never_argued_from() -> None:
     assert [flag.formula for flag in seen.flagged] == ["BaZrO3", "phase 7"]
     assert "Zr, which no powder of BaCO3 + TiO2 brought" in seen.flagged[0].why
     assert {o.products for o in seen.records} == {("BaTiO3",)}
+
+
+@pytest.mark.parametrize("fraction", [math.nan, math.inf, -0.2, 1.3])
+def test_an_amount_that_is_none_is_flagged(fraction: float, tmp_path: Path) -> None:
+    found = of_titanate({"BaTiO3": 0.9, "TiO2": fraction}, target_fraction=0.9)
+    seen = Observations.from_attempts([titanate("a", 900, found)])
+    assert [flag.formula for flag in seen.flagged] == ["TiO2"]
+    assert "no fraction of 0 to 1" in seen.flagged[0].why
+    assert {o.products for o in seen.records} == {("BaTiO3",)}
+    seen.to_json(tmp_path / "ours.json")
+    assert Observations.from_json(tmp_path / "ours.json") == seen
+
+
+def test_an_uncertainty_that_is_none_says_nothing() -> None:
+    found = of_titanate({"BaTiO3": 0.9}, esd=math.nan)
+    assert len(Observations.from_attempts([titanate("a", 900, found)])) == 0
 
 
 def test_contradictions_are_kept_with_both_sides() -> None:
