@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pymatgen.core import Composition
-
 from alab.errors import RecipeError
 from alab.models import PrecursorAmount
 from planners.synthesis.conditions import excess_fraction
-from planners.synthesis.reactions import Reaction, metals
+from planners.synthesis.reactions import Reaction, metals, molar_mass_g
 
 _LARGEST_SCALE_UP = 2.0
 """A batch may grow by this factor so that its smallest powder can be dosed."""
@@ -45,8 +43,8 @@ class Doses:
             * (1 + max(excess_fraction(e, temperature_c) for e in metals(powder)))
             for powder, n in reaction.reactants.items()
         }
-        per_mole_mg = self.batch_mass_mg / Composition(reaction.product).weight
-        masses_mg = {p: n * Composition(p).weight * per_mole_mg for p, n in moles.items()}
+        per_mole_mg = self.batch_mass_mg / molar_mass_g(reaction.product)
+        masses_mg = {p: n * molar_mass_g(p) * per_mole_mg for p, n in moles.items()}
         least = min(masses_mg, key=lambda powder: masses_mg[powder])
         scale = max(1.0, self.min_dose_mg / masses_mg[least])
         if scale > _LARGEST_SCALE_UP:

@@ -13,11 +13,10 @@ bounds its term from above. Sets are assessed in the order of that bound, and no
 once no other can come among the best.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from pymatgen.core import Composition
 
 from alab.errors import BadInput
 from alab.models import Atmosphere
@@ -26,11 +25,11 @@ from planners.synthesis.enumeration import PrecursorSets
 from planners.synthesis.grand_potential import FloatArray, grand_potential_ev_per_metal_atom
 from planners.synthesis.pathways import Pathway, predict_pathway, residue
 from planners.synthesis.practical import families, penalty, usualness
-from planners.synthesis.reactions import Reaction, atoms, has_energy, metals
+from planners.synthesis.reactions import Reaction, atoms, has_energy, metals, molar_mass_g
 from planners.synthesis.selectivity import Selectivity, selectivity
 from planners.synthesis.thermo import MissingThermoError
 
-MOST_ASSESSED = 300
+MOST_ASSESSED = 200
 """Sets that are assessed in full; beyond them only the bound is known."""
 
 _UNKNOWN_FORCE_SCORE = 1.0
@@ -50,7 +49,7 @@ class Candidate:
         reaction: The balanced reaction.
         firing: How hot, and why.
         pathway: The predicted way; None where a formation energy is missing.
-        selectivity: What competes; None where it cannot be told.
+        selectivity: What competes; None where it cannot be told, or was not asked for.
         score: Larger is better.
     """
 
@@ -62,18 +61,29 @@ class Candidate:
 
 
 def assess(reaction: Reaction, firing: FiringChoice, atmosphere: Atmosphere) -> Candidate:
-    """Predict the pathway and the competition of a set, and score it."""
+    """Predict the pathway of a set and score it, without what competes."""
     pathway = predict_pathway(reaction, firing.temperature_c, atmosphere)
-    found = None
-    if pathway is not None:
-        try:
-            found = selectivity(pathway.solid_reaction, firing.temperature_c, atmosphere)
-        except (MissingThermoError, BadInput):
-            found = None  # too many products to look at, or one outside the tables
-    score = _practicality(reaction) + _energy_score(pathway, found)
     return Candidate(
-        reaction=reaction, firing=firing, pathway=pathway, selectivity=found, score=score
+        reaction=reaction,
+        firing=firing,
+        pathway=pathway,
+        selectivity=None,
+        score=_practicality(reaction) + _force_score(pathway),
     )
+
+
+def with_competition(candidate: Candidate, atmosphere: Atmosphere) -> Candidate:
+    """The same candidate with what competes, and the score that goes with it."""
+    if candidate.pathway is None:
+        return candidate
+    try:
+        found = selectivity(
+            candidate.pathway.solid_reaction, candidate.firing.temperature_c, atmosphere
+        )
+    except (MissingThermoError, BadInput):
+        return candidate  # too many products to look at, or one outside the tables
+    score = candidate.score - _competition_cost(found)
+    return replace(candidate, selectivity=found, score=score)
 
 
 def best_candidates(
@@ -87,39 +97,64 @@ def best_candidates(
 
     Args:
         sets: Sets that balance.
-        assessed: How to assess one.
+        assessed: How to assess one, without what competes.
         temperature_c: Temperature for the bound.
         atmosphere: Gas of the furnace.
-        wanted: How many good ones are needed before the bound ends the search.
+        wanted: How many of the best are needed.
     """
     bounds = score_bounds(sets, temperature_c, atmosphere)
+    order = np.argsort(-bounds, kind="stable")[:MOST_ASSESSED]
+    first = _best(
+        (
+            (float(bounds[row]), lambda row=row: assessed(sets.reaction(int(row))))
+            for row in order
+        ),
+        wanted,
+        slack=2 * _COMPETITION_WEIGHT * _COMPETITION_CAP,
+    )
+    return _best(
+        (
+            (c.score + _most_for_competition(c), lambda c=c: with_competition(c, atmosphere))
+            for c in sorted(first, key=lambda c: (-c.score, str(c.reaction)))
+        ),
+        wanted,
+    )
+
+
+def _best(
+    bounded: Iterable[tuple[float, Callable[[], Candidate]]], wanted: int, slack: float = 0.0
+) -> list[Candidate]:
+    """Work candidates out, most promising first, until no other can be among the best.
+
+    Args:
+        bounded: Bound of the score, and how to work the candidate out; best bound first.
+        wanted: How many of the best are needed.
+        slack: How far a score may still fall or rise.
+    """
     found: list[Candidate] = []
-    scores: list[float] = []
-    for row in np.argsort(-bounds, kind="stable")[:MOST_ASSESSED]:
-        if len(scores) >= wanted and bounds[row] < sorted(scores)[-wanted]:
+    for bound, work_out in bounded:
+        scores = sorted((c.score for c in found), reverse=True)
+        if len(found) >= wanted and bound < scores[wanted - 1] - slack:
             break
-        found.append(assessed(sets.reaction(int(row))))
-        scores.append(found[-1].score)
+        found.append(work_out())
     return sorted(found, key=lambda c: (-c.score, str(c.reaction)))
 
 
 def score_bounds(
     sets: PrecursorSets, temperature_c: float, atmosphere: Atmosphere
 ) -> FloatArray:
-    """Upper bounds of the scores of all sets at a temperature, shape (sets,)."""
+    """Upper bounds of the scores without what competes, at a temperature; shape (sets,)."""
     force = _solid_force(sets, temperature_c, atmosphere)
-    most = (
-        _LAST_WEIGHT * np.clip(force, _LEAST_FORCE, _LAST_CAP)
-        + np.clip(force, _LEAST_FORCE, _SOLID_CAP)
-        + 2 * _COMPETITION_WEIGHT * _COMPETITION_CAP
+    most = _LAST_WEIGHT * np.clip(force, _LEAST_FORCE, _LAST_CAP) + np.clip(
+        force, _LEAST_FORCE, _SOLID_CAP
     )
     energy = np.where(np.isnan(force), _UNKNOWN_FORCE_SCORE, most)
     number = np.sum(sets.members >= 0, axis=1)
     usual = _per_powder(sets, [usualness(p) for p in sets.powders]).sum(axis=1) / number
     against = _per_powder(sets, [penalty(p) for p in sets.powders]).sum(axis=1)
-    weights = [float(Composition(p).weight) for p in sets.powders]
+    weights = [molar_mass_g(p) for p in sets.powders]
     weighed = np.sum(sets.moles * _per_powder(sets, weights), axis=1)
-    lost = 1.0 - float(Composition(sets.target).weight) / weighed
+    lost = 1.0 - molar_mass_g(sets.target) / weighed
     return energy + usual - against - _PRECURSOR_COST * (number - 1) - _LOSS_COST * lost
 
 
@@ -141,20 +176,24 @@ def choose_different(ranked: Sequence[Candidate], count: int) -> list[Candidate]
     return sorted([*taken, *others][:count], key=lambda c: (-c.score, str(c.reaction)))
 
 
-def _energy_score(pathway: Pathway | None, found: Selectivity | None) -> float:
+def _force_score(pathway: Pathway | None) -> float:
     if pathway is None:
         return _UNKNOWN_FORCE_SCORE
     last, solid = pathway.last_step_ev_per_atom, pathway.solid_ev_per_atom
     score = _LAST_WEIGHT * min(max(last, _LEAST_FORCE), _LAST_CAP)
-    score += min(max(solid, _LEAST_FORCE), _SOLID_CAP)
-    if found is not None:
-        for competition in (
-            found.primary_competition_ev_per_atom,
-            found.secondary_competition_ev_per_atom,
-        ):
-            bounded = min(max(competition, -_COMPETITION_CAP), _COMPETITION_CAP)
-            score -= _COMPETITION_WEIGHT * bounded
-    return score
+    return score + min(max(solid, _LEAST_FORCE), _SOLID_CAP)
+
+
+def _competition_cost(found: Selectivity) -> float:
+    both = (found.primary_competition_ev_per_atom, found.secondary_competition_ev_per_atom)
+    return _COMPETITION_WEIGHT * sum(
+        min(max(competition, -_COMPETITION_CAP), _COMPETITION_CAP) for competition in both
+    )
+
+
+def _most_for_competition(candidate: Candidate) -> float:
+    """What competition can add to a score at most: C1 at its cap, C2 at 0."""
+    return 0.0 if candidate.pathway is None else _COMPETITION_WEIGHT * _COMPETITION_CAP
 
 
 def _practicality(reaction: Reaction) -> float:
@@ -167,8 +206,8 @@ def _practicality(reaction: Reaction) -> float:
 
 def mass_loss_fraction(reaction: Reaction) -> float:
     """Share of what is weighed in that leaves as gas."""
-    weighed = sum(float(n) * Composition(f).weight for f, n in reaction.reactants.items())
-    return 1.0 - float(Composition(reaction.product).weight) / float(weighed)
+    weighed = sum(float(n) * molar_mass_g(f) for f, n in reaction.reactants.items())
+    return 1.0 - molar_mass_g(reaction.product) / weighed
 
 
 def _solid_force(

@@ -191,6 +191,12 @@ def atoms(formula: str) -> Mapping[str, Fraction]:
 
 
 @cache
+def molar_mass_g(formula: str) -> float:
+    """Mass of one mole of a formula as written."""
+    return float(Composition(formula).weight)
+
+
+@cache
 def metals(formula: str) -> frozenset[str]:
     """Elements of a formula that no furnace gas carries."""
     return frozenset(atoms(formula)) - GAS_ELEMENTS

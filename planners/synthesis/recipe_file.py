@@ -25,12 +25,11 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pymatgen.core import Composition
 
 from alab.errors import RecipeError, TargetError
 from alab.models import PrecursorAmount, Profile, Recipe, Segment
 from planners.synthesis.conditions import excess_fraction
-from planners.synthesis.reactions import BalanceError, Reaction, balance, metals
+from planners.synthesis.reactions import BalanceError, Reaction, balance, metals, molar_mass_g
 from planners.synthesis.recipe_schema import (
     SCHEMA,
     FiringEntry,
@@ -145,8 +144,8 @@ def _entry(recipe: Recipe) -> RecipeEntry:
 
 def _batch_mass_mg(recipe: Recipe) -> float:
     """Product that the leanest powder gives."""
-    leanest = min(p.mass_mg / (p.moles * _molar_mass(p.formula)) for p in recipe.precursors)
-    return leanest * _molar_mass(recipe.target)
+    leanest = min(p.mass_mg / (p.moles * molar_mass_g(p.formula)) for p in recipe.precursors)
+    return leanest * molar_mass_g(recipe.target)
 
 
 def _recipe(entry: RecipeEntry) -> Recipe:
@@ -189,14 +188,14 @@ def _worked_out(
     entry: RecipeEntry, reaction: Reaction, peak_c: float
 ) -> tuple[PrecursorAmount, ...]:
     """Amounts from the balance, with the excess asked for or that of volatile elements."""
-    units = entry.batch_mass_mg / _molar_mass(reaction.product)
+    units = entry.batch_mass_mg / molar_mass_g(reaction.product)
     amounts: list[PrecursorAmount] = []
     for powder in entry.precursors:
         excess = max(excess_fraction(e, peak_c) for e in metals(powder.formula))
         if powder.excess_percent is not None:
             excess = powder.excess_percent / 100
         moles = float(reaction.reactants[powder.formula]) * (1 + excess)
-        mass_mg = _on_the_balance(units * moles * _molar_mass(powder.formula))
+        mass_mg = _on_the_balance(units * moles * molar_mass_g(powder.formula))
         amounts.append(PrecursorAmount(formula=powder.formula, moles=moles, mass_mg=mass_mg))
     return tuple(amounts)
 
@@ -216,7 +215,7 @@ def _given(entry: RecipeEntry, reaction: Reaction) -> tuple[PrecursorAmount, ...
     if len(moles) < len(masses_mg):
         above = _above_balance(masses_mg, reaction)
         moles = {f: float(reaction.reactants[f]) * (1 + above[f]) for f in masses_mg}
-    scale = [masses_mg[f] / (moles[f] * _molar_mass(f)) for f in masses_mg]
+    scale = [masses_mg[f] / (moles[f] * molar_mass_g(f)) for f in masses_mg]
     rounding = max(_RESOLUTION_MG / mass_mg for mass_mg in masses_mg.values())
     if max(scale) > min(scale) * (1 + _INCONSISTENT_ABOVE + 2 * rounding):
         raise RecipeError(
@@ -231,7 +230,7 @@ def _given(entry: RecipeEntry, reaction: Reaction) -> tuple[PrecursorAmount, ...
 def _above_balance(masses_mg: Mapping[str, float], reaction: Reaction) -> dict[str, float]:
     """By which fraction each mass lies above what the leanest powder asks for."""
     per_mole = {
-        formula: mass_mg / (float(reaction.reactants[formula]) * _molar_mass(formula))
+        formula: mass_mg / (float(reaction.reactants[formula]) * molar_mass_g(formula))
         for formula, mass_mg in masses_mg.items()
     }
     leanest = min(per_mole.values())
@@ -261,10 +260,6 @@ def _off_balance(amounts: Sequence[PrecursorAmount], reaction: Reaction) -> list
         if above > TOLD_ABOVE:
             told.append(f"{said}.")
     return told
-
-
-def _molar_mass(formula: str) -> float:
-    return float(Composition(formula).weight)
 
 
 def _loaded(text: str, name: str, *, as_json: bool) -> Any:

@@ -23,7 +23,7 @@ mixture that holds as many metal atoms as the target holds per atom.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations
 from math import comb
 
@@ -44,6 +44,11 @@ from planners.synthesis.reactions import Reaction, atoms, metals
 from planners.synthesis.thermo import reduced
 
 _SAME_RATIO = 1e-6
+
+_Rival = tuple[float, tuple[str, ...], tuple[str, ...]]
+"""Energy per metal atom, what forms, and from which two phases."""
+
+_NO_RIVAL: _Rival = (0.0, (), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,22 +184,33 @@ def _reaction_energy(reaction: Reaction, temperature_c: float, atmosphere: Atmos
 
 def _strongest_rival(
     solids: Sequence[str], target: str, temperature_c: float, atmosphere: Atmosphere
-) -> tuple[float, tuple[str, ...], tuple[str, ...]]:
-    """Lowest energy of a competing reaction per metal atom, what forms, and from what."""
-    best: tuple[float, tuple[str, ...], tuple[str, ...]] = (0.0, (), ())
-    for first, second in combinations(sorted(solids), 2):
-        if _same_ratio(first, second):
-            continue
-        hull = interface_hull(first, second, temperature_c, atmosphere, (target,))
-        own = _ratio_on(hull, target)
-        for reaction in hull.reactions:
-            if own is not None and abs(reaction.ratio - own) < _SAME_RATIO:
-                continue
-            if not _SAME_RATIO < reaction.ratio < 1 - _SAME_RATIO:
-                continue  # one of them decomposes by itself: it does so in every set
-            if reaction.energy_ev_per_metal_atom < best[0]:
-                best = reaction.energy_ev_per_metal_atom, reaction.products, (first, second)
-    return best
+) -> _Rival:
+    """The competing reaction of lowest energy on any interface of two of the solids."""
+    rivals_found = [
+        _rival_on(first, second, target, temperature_c, atmosphere)
+        for first, second in combinations(sorted(solids), 2)
+        if not _same_ratio(first, second)
+    ]
+    return min(rivals_found, key=lambda rival: rival[0], default=_NO_RIVAL)
+
+
+@lru_cache(maxsize=50_000)
+def _rival_on(
+    first: str, second: str, target: str, temperature_c: float, atmosphere: Atmosphere
+) -> _Rival:
+    """The strongest reaction of two phases at another mixing ratio than the target's.
+
+    The phases alone are left out: what decomposes by itself does so in every set.
+    """
+    hull = interface_hull(first, second, temperature_c, atmosphere, (target,))
+    own = _ratio_on(hull, target)
+    others = [
+        (reaction.energy_ev_per_metal_atom, reaction.products, (first, second))
+        for reaction in hull.reactions
+        if _SAME_RATIO < reaction.ratio < 1 - _SAME_RATIO
+        and (own is None or abs(reaction.ratio - own) >= _SAME_RATIO)
+    ]
+    return min([_NO_RIVAL, *others], key=lambda rival: rival[0])
 
 
 def _ratio_on(hull: InterfaceHull, target: str) -> float | None:
@@ -202,6 +218,7 @@ def _ratio_on(hull: InterfaceHull, target: str) -> float | None:
     return next((r.ratio for r in hull.reactions if r.products == (target,)), None)
 
 
+@lru_cache(maxsize=50_000)
 def _mean_sequence_energy(
     target: str, solid: str, temperature_c: float, atmosphere: Atmosphere
 ) -> float:
@@ -213,6 +230,7 @@ def _mean_sequence_energy(
     return sequence_energy(ratios, energies)
 
 
+@cache
 def _same_ratio(one: str, other: str) -> bool:
     elements = sorted(metals(one) | metals(other))
     return bool(np.allclose(*metal_fractions([one, other], elements), atol=_SAME_RATIO))
