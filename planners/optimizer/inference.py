@@ -233,10 +233,7 @@ def _explain(one: Seen, before: Seen | None, inert: InertPairs) -> list[Observat
     new = tuple(sorted(name for name in one.shares if _grown(name, one, before)))
     suspected = _suspected(one, start, new, inert)
     touched = {frozenset(reaction.reactants) for reaction, _ in suspected}
-    colder_c = None if before is None else before.temperature_c
-    happened = [
-        _reaction(one, before, reaction, share, colder_c) for reaction, share in suspected
-    ]
+    happened = [_reaction(one, before, reaction, share) for reaction, share in suspected]
     return [*happened, *_stayed(one, before, touched)]
 
 
@@ -303,20 +300,19 @@ def _inert_pairs(observations: Iterable[Observation]) -> InertPairs:
 
 
 def _reaction(
-    one: Seen,
-    before: Seen | None,
-    reaction: PairReaction,
-    share: float,
-    colder_c: float | None,
+    one: Seen, before: Seen | None, reaction: PairReaction, share: float
 ) -> Observation:
     weight = share * math.prod(one.probabilities[phase] for phase in reaction.products)
-    waited = before is not None and reaction.reactants.keys() <= before.shares.keys()
-    if before is not None and waited:
+    above_c: float | None = None
+    if before is not None and reaction.reactants.keys() <= before.shares.keys():
         weight *= math.prod(before.probabilities[phase] for phase in reaction.reactants)
+        begun = before.shares.keys() & reaction.products.keys()
+        if not begun and before.temperature_c < one.temperature_c:
+            above_c = before.temperature_c
     return Observation(
         reactants=tuple(sorted(reaction.reactants)),
         products=tuple(sorted(reaction.products)),
-        above_c=colder_c if waited else None,
+        above_c=above_c,
         by_c=one.temperature_c,
         atmosphere=one.recipe.atmosphere,
         weight=weight,

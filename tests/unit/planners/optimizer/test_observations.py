@@ -134,6 +134,20 @@ def test_the_only_explanation_holds_though_refuted_elsewhere() -> None:
     assert len(seen.contradictions()) == 1
 
 
+def test_what_had_begun_before_is_not_bounded_from_below() -> None:
+    """Half made at 900 °C, more after regrinding: the reaction runs at 900 °C already."""
+    half = {"BaTiO3": 0.5, "BaCO3": 0.35, "TiO2": 0.15}
+    seen = Observations.from_attempts(
+        [
+            titanate("a", 900, of_titanate(half)),
+            titanate("a", 900, of_titanate({"BaTiO3": 1.0}), regrinds=1),
+            titanate("a", 1000, of_titanate({"BaTiO3": 1.0}), regrinds=2),
+        ]
+    )
+    reactions = [(o.evidence.regrinds, o.above_c, o.by_c) for o in seen.records if not o.inert]
+    assert reactions == [(0, None, 900), (1, None, 900)]
+
+
 def test_phases_that_both_became_less_are_not_taken_for_inert() -> None:
     """What used them up, a phase of three metals, no pair explains."""
     powder = {"BaCO3": 1.0, "TiO2": 1.0, "ZrO2": 1.0}
