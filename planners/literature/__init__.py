@@ -1,0 +1,1 @@
+"""What the literature used: precursors and firing conditions, learnt from text-mined papers."""

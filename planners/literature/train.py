@@ -1,0 +1,86 @@
+"""Train the models: ``python -m planners.literature.train CORPUS --out DIR``.
+
+The same corpus gives the same models, up to the last digits of the machine's arithmetic.
+Held-out targets are never read for anything here.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from planners.literature import conditions, fit_conditions, fit_precursors, precursors
+from planners.literature.corpus import Corpus, Procedure, read_corpus
+from planners.literature.speller import Speller
+from planners.literature.split import split
+
+log = logging.getLogger(__name__)
+
+FIRING_NETWORKS = 3
+
+
+def train_precursors(
+    corpus: Corpus, plan: fit_precursors.Plan | None = None, seed: int = 0
+) -> Speller:
+    """Fit the recommender to the training targets of a corpus."""
+    learnt = split(corpus.procedures).train
+    vocabulary = fit_precursors.learn_vocabulary(learnt, corpus.written)
+    answers = fit_precursors.spell_all(vocabulary, learnt)
+    chosen = plan or fit_precursors.Plan()
+    return Speller(vocabulary, fit_precursors.fit(vocabulary, answers, chosen, seed))
+
+
+def train_conditions(
+    corpus: Corpus, plan: fit_conditions.Plan | None = None, networks: int = FIRING_NETWORKS
+) -> conditions.FiringModel:
+    """Fit the firing model to the training targets, its interval to the validation ones."""
+    parts = split(corpus.procedures)
+    learnt = [p for p in parts.train if p.firing.temperature_c is not None]
+    elements = tuple(sorted({e for p in learnt for e in p.shares}))
+    data = fit_conditions.examples(learnt, elements)
+    chosen = plan or fit_conditions.Plan()
+    fitted = tuple(fit_conditions.fit(data, chosen, seed) for seed in range(networks))
+    bare = conditions.FiringModel(
+        elements=elements, networks=fitted, factor=1.0, procedures=len(learnt)
+    )
+    return conditions.FiringModel(
+        elements=elements,
+        networks=fitted,
+        factor=_factor(bare, parts.validation),
+        procedures=len(learnt),
+    )
+
+
+def _factor(model: conditions.FiringModel, procedures: tuple[Procedure, ...]) -> float:
+    """What the expected error is multiplied with for 80 % of procedures to fall inside."""
+    known = [
+        p
+        for p in procedures
+        if p.firing.temperature_c is not None and p.shares.keys() <= set(model.elements)
+    ]
+    data = fit_conditions.examples(known, model.elements)
+    answers = model.answer(data.inputs)
+    middle = np.array([a.temperature_c for a in answers])
+    half = np.array([a.temperature_high_c - a.temperature_c for a in answers])
+    return float(np.quantile(np.abs(data.temperature_c - middle) / half, conditions.COVERAGE))
+
+
+def main() -> None:
+    """Read the command line, train, write both models."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("corpus", type=Path, help="solid-state_dataset_2019-12-03.json.xz")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the models")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    corpus = read_corpus(given.corpus)
+    log.info("%d procedures; skipped %s", len(corpus.procedures), dict(corpus.skipped))
+    given.out.mkdir(parents=True, exist_ok=True)
+    precursors.save_model(train_precursors(corpus), given.out / precursors.MODEL_FILE)
+    log.info("wrote %s", given.out / precursors.MODEL_FILE)
+    conditions.save_model(train_conditions(corpus), given.out / conditions.MODEL_FILE)
+    log.info("wrote %s", given.out / conditions.MODEL_FILE)
+
+
+if __name__ == "__main__":
+    main()
