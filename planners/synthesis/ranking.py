@@ -15,6 +15,7 @@ once no other can come among the best.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -36,6 +37,10 @@ _UNKNOWN_FORCE_SCORE = 1.0
 _LAST_WEIGHT, _LAST_CAP = 10.0, 0.3
 _SOLID_CAP, _LEAST_FORCE = 0.5, -0.1
 _COMPETITION_WEIGHT, _COMPETITION_CAP = 1.0, 0.3
+_MOST_GAIN = _COMPETITION_WEIGHT * _COMPETITION_CAP
+"""What competition adds to a score at most: C1 at its cap, C2 at 0."""
+
+_MOST_LOSS = 2 * _MOST_GAIN
 _PRECURSOR_COST, _LOSS_COST = 0.3, 0.2
 _WORTH_A_TRY = 2.0
 """Sets of another family go first if their score is at most this far below the best."""
@@ -104,21 +109,22 @@ def best_candidates(
     """
     bounds = score_bounds(sets, temperature_c, atmosphere)
     order = np.argsort(-bounds, kind="stable")[:MOST_ASSESSED]
-    first = _best(
-        (
-            (float(bounds[row]), lambda row=row: assessed(sets.reaction(int(row))))
-            for row in order
-        ),
+    assessed_first = _best(
+        [(float(bounds[row]), partial(_assessed_row, assessed, sets, row)) for row in order],
         wanted,
-        slack=2 * _COMPETITION_WEIGHT * _COMPETITION_CAP,
+        slack=_MOST_GAIN + _MOST_LOSS,
     )
-    return _best(
-        (
-            (c.score + _most_for_competition(c), lambda c=c: with_competition(c, atmosphere))
-            for c in sorted(first, key=lambda c: (-c.score, str(c.reaction)))
-        ),
-        wanted,
-    )
+    bounded = [
+        (c.score + (_MOST_GAIN if c.pathway else 0.0), partial(with_competition, c, atmosphere))
+        for c in assessed_first
+    ]
+    return _best(sorted(bounded, key=lambda pair: -pair[0]), wanted)
+
+
+def _assessed_row(
+    assessed: Callable[[Reaction], Candidate], sets: PrecursorSets, row: np.int64
+) -> Candidate:
+    return assessed(sets.reaction(int(row)))
 
 
 def _best(
@@ -129,7 +135,7 @@ def _best(
     Args:
         bounded: Bound of the score, and how to work the candidate out; best bound first.
         wanted: How many of the best are needed.
-        slack: How far a score may still fall or rise.
+        slack: By how much two scores may still come nearer.
     """
     found: list[Candidate] = []
     for bound, work_out in bounded:
@@ -189,11 +195,6 @@ def _competition_cost(found: Selectivity) -> float:
     return _COMPETITION_WEIGHT * sum(
         min(max(competition, -_COMPETITION_CAP), _COMPETITION_CAP) for competition in both
     )
-
-
-def _most_for_competition(candidate: Candidate) -> float:
-    """What competition can add to a score at most: C1 at its cap, C2 at 0."""
-    return 0.0 if candidate.pathway is None else _COMPETITION_WEIGHT * _COMPETITION_CAP
 
 
 def _practicality(reaction: Reaction) -> float:
