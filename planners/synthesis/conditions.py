@@ -1,14 +1,9 @@
 """Temperature, time, atmosphere and excess for a set of precursors.
 
-The firing temperature follows Tammann's rule that diffusion sets in at a fraction of the
-melting point, in the linear form of Huo et al. (Chem. Mater. 34, 7323, 2022)::
-
-    T / K = 495 + 0.16 · T_m(constituent oxides, mean) + 0.23 · T_m(target)
-
-with coefficients fitted to median literature temperatures of 50 oxides and phosphates
-(mean absolute error 110 K; Tammann's bare 0.59 · T_m has 140 K). It is then kept below
-melting, decomposition and strong evaporation, above the temperature where the reaction
-runs downhill, and inside the furnace, on a grid that lets samples share a firing.
+The firing temperature is what papers would take, learnt from text-mined procedures
+(``planners.literature.conditions``; mean absolute error in docs/literature.md). It is then
+kept below melting, decomposition and strong evaporation, above the temperature where the
+reaction runs downhill, and inside the furnace, on a grid that lets samples share a firing.
 """
 
 from collections.abc import Mapping
@@ -17,11 +12,11 @@ from types import MappingProxyType
 
 from pymatgen.core import Composition, Element
 
-from alab.errors import TargetError
+from alab.errors import BadInput, TargetError
 from alab.models import Atmosphere, FiringLimits, Profile, Segment
-from alab.units import c_to_k, k_to_c
+from planners.literature.conditions import Conditions, predict_conditions, shipped_model
 from planners.synthesis.reactions import Reaction, driving_force_ev_per_atom, metals
-from planners.synthesis.thermo import OXIDES, MissingThermoError, find, written
+from planners.synthesis.thermo import MissingThermoError, find, written
 
 GRID_C = 50.0
 """Setpoints are multiples of this, so that samples share furnaces."""
@@ -34,10 +29,6 @@ SLOW_RAMP_C_PER_MIN, SLOW_RAMP_UNTIL_C = 2.0, 300.0
 FAST_RAMP_C_PER_MIN = 15.0
 _BELOW_MELTING_C = 100.0
 _LEAST_DRIVING_FORCE_EV_PER_ATOM = 0.005
-_UNKNOWN_MELTING_K = 2000.0
-
-_MELTING_OXIDES: Mapping[str, str] = MappingProxyType({**OXIDES, "Mn": "Mn3O4"})
-"""Oxides whose melting points enter the rule; Mn2O3 decomposes long before it melts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +55,30 @@ VOLATILE: Mapping[str, Volatility] = MappingProxyType(
         "Mo": Volatility(onset_c=750, ceiling_c=950, excess_per_100_c=0.01),
         "Zn": Volatility(onset_c=1050, ceiling_c=1300, excess_per_100_c=0.01),
         "P": Volatility(onset_c=1050, ceiling_c=1300, excess_per_100_c=0.01),
+        "Pb": Volatility(onset_c=900, ceiling_c=1200, excess_per_100_c=0.01),
+        "Te": Volatility(onset_c=700, ceiling_c=1000, excess_per_100_c=0.01),
+        "Cd": Volatility(onset_c=800, ceiling_c=1150, excess_per_100_c=0.01),
+        "Sb": Volatility(onset_c=750, ceiling_c=1100, excess_per_100_c=0.01),
+        "As": Volatility(onset_c=800, ceiling_c=1000, excess_per_100_c=0.01),
+        "Tl": Volatility(onset_c=750, ceiling_c=1000, excess_per_100_c=0.01),
+        "Rb": Volatility(onset_c=750, ceiling_c=1100, excess_per_100_c=0.01),
+        "Cs": Volatility(onset_c=750, ceiling_c=1000, excess_per_100_c=0.01),
+        "B": Volatility(onset_c=800, ceiling_c=1100, excess_per_100_c=0.01),
+        "Re": Volatility(onset_c=900, ceiling_c=1200, excess_per_100_c=0.01),
+        "Se": Volatility(onset_c=700, ceiling_c=1000, excess_per_100_c=0.0),
+        "S": Volatility(onset_c=700, ceiling_c=1000, excess_per_100_c=0.0),
+        "F": Volatility(onset_c=750, ceiling_c=1100, excess_per_100_c=0.0),
+        "Cl": Volatility(onset_c=800, ceiling_c=1000, excess_per_100_c=0.0),
+        "Br": Volatility(onset_c=700, ceiling_c=850, excess_per_100_c=0.0),
+        "I": Volatility(onset_c=550, ceiling_c=850, excess_per_100_c=0.0),
     }
 )
-"""Elements that evaporate as alkali or metal vapour or oxide, by common practice."""
+"""Elements that leave as vapour, oxide or halide.
+
+Li, Na, K, Bi, Mo, Zn and P are by common practice. The others are the quartiles of the
+text-mined firings of targets with more than 5 at.% of the element, to 50 °C: a quarter of
+the papers stay below the onset, a quarter go above the ceiling, often in closed vessels.
+"""
 
 LARGEST_EXCESS = 0.10
 
@@ -83,6 +95,12 @@ _FIXED_VALENCES: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 _OXIDISED: Mapping[str, float] = MappingProxyType({"Ni": 3, "Cu": 3, "Cr": 6, "Fe": 4, "Co": 4})
 _REDUCED: Mapping[str, float] = MappingProxyType({"Fe": 2, "Cu": 1, "Mn": 2, "Sn": 2, "V": 3})
+_HYDROGEN: Mapping[str, float] = MappingProxyType(
+    {**_REDUCED, "Mo": 4, "W": 4, "Nb": 4, "Eu": 2, "Ce": 3, "Co": 2, "Re": 4, "U": 4}
+)
+"""Valences that forming gas gives: MoO2, WO2, NbO2 and V2O3 lie above H2/H2O = 1000 at
+1000 °C in Ellingham's diagram, TiO and NbO far below; Eu²⁺ and Ce³⁺ are what phosphors are
+fired in it for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +109,15 @@ class FiringChoice:
 
     Attributes:
         temperature_c: Setpoint on the grid (or the furnace's limit).
+        temperature_low_c: Lower end of what 80 % of papers would take, before any bound.
+        temperature_high_c: Upper end.
         reasons: Why, in sentences.
         risks: What it does not rule out, in sentences.
     """
 
     temperature_c: float
+    temperature_low_c: float
+    temperature_high_c: float
     reasons: tuple[str, ...]
     risks: tuple[str, ...]
 
@@ -117,15 +139,13 @@ def choose_atmosphere(target: str, limits: FiringLimits) -> tuple[Atmosphere, st
         wanted: tuple[Atmosphere, ...] = (Atmosphere.AIR, Atmosphere.O2)
         why = "all valences of the target are stable in air"
     elif charge < low:
-        if charge < sum(
-            n * _REDUCED.get(e, _valence(e)[0]) for e, n in amounts.items() if e != "O"
-        ):
+        wanted = _without_oxygen(amounts, charge)
+        if not wanted:
             raise TargetError(
-                f"{name}: its metals are more reduced than N2 or Ar can keep them; it needs "
-                "hydrogen or vacuum, which this laboratory does not offer"
+                f"{name}: its metals are more reduced than N2, Ar or Ar/H2 can keep them; it "
+                "needs a getter in a closed vessel, which this laboratory does not offer"
             )
-        wanted = (Atmosphere.N2, Atmosphere.AR)
-        why = f"{_changing(amounts, _REDUCED)} would oxidise in air, so it is fired without O2"
+        why = f"{_changing(amounts, _HYDROGEN)} would oxidise in air, so it is fired without O2"
     else:
         if charge > sum(
             n * max(_OXIDISED.get(e, 0), _valence(e)[1]) for e, n in amounts.items() if e != "O"
@@ -148,17 +168,24 @@ def choose_atmosphere(target: str, limits: FiringLimits) -> tuple[Atmosphere, st
 def choose_temperature(
     reaction: Reaction, atmosphere: Atmosphere, limits: FiringLimits
 ) -> FiringChoice:
-    """Choose the firing temperature of a reaction (formula at the top of the module).
+    """Choose the firing temperature of a reaction (see the top of the module).
 
     Raises:
-        TargetError: If the furnace cannot even reach the lowest firing temperature.
+        TargetError: If the furnace cannot even reach the lowest firing temperature, or no
+            procedure was learnt from with one of the target's elements.
     """
     if limits.max_temperature_c < LOWEST_FIRING_C:
         raise TargetError(
             f"{written(reaction.product)} needs at least {LOWEST_FIRING_C:g} °C; the furnace "
             f"ends at {limits.max_temperature_c:g} °C; name a hotter one"
         )
-    rule_c, why = _melting_rule(reaction.product)
+    learnt = _learnt(reaction)
+    rule_c = learnt.temperature_c
+    why = (
+        f"as papers fire it (learnt from {shipped_model().procedures} procedures: "
+        f"{rule_c:.0f} °C, 80 % within {learnt.temperature_low_c:.0f} to "
+        f"{learnt.temperature_high_c:.0f} °C)"
+    )
     ceiling_c, ceiling_why = ceiling(reaction.product, limits)
     temperature_c = snap(min(rule_c, ceiling_c), limits, ceiling_c)
     reasons = [f"{temperature_c:g} °C: {why}"]
@@ -167,14 +194,20 @@ def choose_temperature(
         reasons[0] += f", kept below {ceiling_c:.0f} °C by {ceiling_why}"
         if "furnace" in ceiling_why and rule_c > ceiling_c + GRID_C:
             risks.append(
-                f"the melting-point rule asks for {rule_c:.0f} °C; at {temperature_c:g} °C "
+                f"papers would take {rule_c:.0f} °C; at {temperature_c:g} °C "
                 "the reaction may stay incomplete"
             )
     downhill_c = _first_downhill_c(reaction, temperature_c, ceiling_c, atmosphere)
     if downhill_c is not None and downhill_c > temperature_c:
         temperature_c = snap(downhill_c, limits, ceiling_c)
         reasons.append(f"raised to {temperature_c:g} °C, where the reaction runs downhill")
-    return FiringChoice(temperature_c=temperature_c, reasons=tuple(reasons), risks=tuple(risks))
+    return FiringChoice(
+        temperature_c=temperature_c,
+        temperature_low_c=learnt.temperature_low_c,
+        temperature_high_c=learnt.temperature_high_c,
+        reasons=tuple(reasons),
+        risks=tuple(risks),
+    )
 
 
 def ceiling(target: str, limits: FiringLimits) -> tuple[float, str]:
@@ -227,23 +260,24 @@ def profile(temperature_c: float, limits: FiringLimits, *, dwell_s: float = DWEL
     )
 
 
-def _melting_rule(target: str) -> tuple[float, str]:
-    elements = sorted(metals(target))
-    known = [
-        c_to_k(compound.melts_c)
-        for element in elements
-        if (compound := find(_MELTING_OXIDES.get(element, element))) is not None
-        and compound.melts_c is not None
-    ]
-    oxides_k = sum(known) / len(known) if known else _UNKNOWN_MELTING_K
-    compound = find(target)
-    own_c = None if compound is None else (compound.melts_c or compound.decomposes_c)
-    target_k = c_to_k(own_c) if own_c is not None else oxides_k
-    rule_c = k_to_c(495.0 + 0.16 * oxides_k + 0.23 * target_k)
-    return rule_c, (
-        f"by the melting points of its oxides (mean {k_to_c(oxides_k):.0f} °C) and of the "
-        + (f"target ({own_c:.0f} °C)" if own_c is not None else "target (unknown)")
-    )
+def _learnt(reaction: Reaction) -> Conditions:
+    try:
+        return predict_conditions(reaction.product, tuple(reaction.reactants))
+    except BadInput as error:
+        raise TargetError(
+            f"no firing temperature for {written(reaction.product)}: {error}"
+        ) from error
+
+
+def _without_oxygen(amounts: Mapping[str, float], charge: float) -> tuple[Atmosphere, ...]:
+    """Gases that keep metals as reduced as the charge balance asks, mildest first."""
+
+    def lowest(table: Mapping[str, float]) -> float:
+        return sum(n * table.get(e, _valence(e)[0]) for e, n in amounts.items() if e != "O")
+
+    if charge >= lowest(_REDUCED) - 1e-6:
+        return Atmosphere.N2, Atmosphere.AR, Atmosphere.AR_H2
+    return (Atmosphere.AR_H2,) if charge >= lowest(_HYDROGEN) - 1e-6 else ()
 
 
 def _first_downhill_c(
