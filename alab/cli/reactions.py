@@ -51,7 +51,9 @@ def predict(
         "target": None,
     }
     if target is not None:
-        (named,) = named_formulas([target]) or [""]
+        if not target.strip():
+            raise BadInput("--target is empty; name a target such as BaTiO3")
+        (named,) = named_formulas([target])
         data["target"] = _target_data(powders, named, temperature_c, atmosphere)
     data["interfaces"] = [
         _interface_data(pair, temperature_c, atmosphere) for pair in combinations(powders, 2)
