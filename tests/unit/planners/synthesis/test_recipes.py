@@ -309,3 +309,49 @@ def test_a_target_with_two_spellings_forms_in_one_step():
     recipe = propose("ZnFe2O4", shelf=SHELF, limits=LIMITS)[0]
     assert "The target is the first phase expected to form." in recipe.reasons
     assert not [risk for risk in recipe.risks if " 0 meV/atom" in risk]
+
+
+def test_an_atmosphere_can_be_asked_for():
+    recipes = propose("LiFePO4", shelf=SHELF, limits=LIMITS, atmosphere=Atmosphere.O2)
+    assert {r.atmosphere for r in recipes} == {Atmosphere.O2}
+    assert any("it was asked for" in reason for reason in recipes[0].reasons)
+    with pytest.raises(TargetError, match="to be fired in O2, and the furnaces offer air"):
+        propose("BaTiO3", shelf=SHELF, limits=AIR_ONLY, atmosphere=Atmosphere.O2)
+
+
+def test_fewer_precursors_can_be_asked_for():
+    with pytest.raises(TargetError, match="no set of up to 2 precursors"):
+        propose("NaZr2(PO4)3", shelf=SHELF, limits=LIMITS, max_precursors=2)
+    shelf = {**SHELF, "Li3PO4": 1e5, "Mn3(PO4)2": 1e5}
+    recipes = propose("LiMnPO4", shelf=shelf, limits=LIMITS, max_precursors=2)
+    assert {frozenset(masses(r)) for r in recipes} == {frozenset({"Li3PO4", "Mn3(PO4)2"})}
+    with pytest.raises(ValueError, match="1 to 5"):
+        propose("BaTiO3", shelf=SHELF, limits=LIMITS, max_precursors=6)
+
+
+def test_forbidden_elements_and_precursors_are_left_out():
+    shelf = {**SHELF, "BaO2": 1e5}
+    recipes = propose("BaTiO3", shelf=shelf, limits=LIMITS, forbidden_precursors=["BaCO3"])
+    assert all("BaCO3" not in masses(r) for r in recipes)
+    with pytest.raises(TargetError, match="holds Ba, forbidden in this laboratory"):
+        propose("BaTiO3", shelf=SHELF, limits=LIMITS, forbidden_elements=["Ba"])
+    with pytest.raises(TargetError, match="'Bq' among the forbidden elements is no element"):
+        propose("BaTiO3", shelf=SHELF, limits=LIMITS, forbidden_elements=["Bq"])
+    with pytest.raises(TargetError, match="no powder that may be used brings Ba; BaCO3 is on"):
+        propose("BaTiO3", shelf=SHELF, limits=LIMITS, forbidden_precursors=["BaCO3"])
+
+
+def test_a_recipe_tells_stability_competition_and_hazards():
+    recipe = propose("BaTiO3", shelf=SHELF, limits=LIMITS)[0]
+    told = " ".join(recipe.reasons)
+    assert "below the hull of the other known phases" in told
+    assert "est rival" in told
+    assert "Ba2TiO4 from" in told
+    assert "primary competition" in told
+    assert any("H302" in risk for risk in recipe.risks)
+
+
+def test_a_powder_without_energy_is_named_as_such():
+    recipes = propose("BaTiO3", shelf={"Ba(NO3)2": 1e5, "TiO2": 1e5}, limits=LIMITS)
+    assert any("No formation energy of Ba(NO3)2 is known" in r for r in recipes[0].reasons)
+    assert any("oxidiser" in risk for risk in recipes[0].risks)
