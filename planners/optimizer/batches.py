@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from alab.models import Attempt, Decision, NextStep, Recipe
-from planners.optimizer.belief import Seen, believe, graded
+from planners.optimizer.belief import Belief, Seen, believe, graded
 from planners.optimizer.residues import residue, residues
 from planners.optimizer.strategy import Situation, give_up, powders, target_fraction
 from planners.synthesis.thermo import written
@@ -24,7 +24,7 @@ def ranked(situation: Situation, recipes: Sequence[Recipe]) -> list[tuple[Recipe
     """Recipes with what they promise, the most promising first; ties by rank."""
     if not recipes:
         return []
-    belief = believe(recipes, graded(situation.attempts), situation.typical)
+    belief = _believe(situation, recipes, graded(situation.attempts))
     order = sorted(range(len(recipes)), key=lambda i: -belief.promise[i])
     return [(recipes[i], float(belief.promise[i])) for i in order]
 
@@ -34,7 +34,7 @@ def next_batch(situation: Situation, size: int) -> tuple[Decision, ...]:
     untried = situation.untried()
     if not untried:
         return (give_up(situation.attempts, "every candidate was run"),)
-    belief = believe(untried, graded(situation.attempts), situation.typical)
+    belief = _believe(situation, untried, graded(situation.attempts))
     shared: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for i, recipe in enumerate(untried):
         shared[recipe.profile, recipe.atmosphere].append(i)
@@ -108,9 +108,13 @@ def _spread(
     chosen: list[tuple[Recipe, float]] = []
     left, supposed = list(recipes), graded(situation.attempts)
     while left and len(chosen) < size:
-        belief = believe(left, supposed, situation.typical)
+        belief = _believe(situation, left, supposed)
         best = int(belief.promise.argmax())
         recipe, promise = left.pop(best), float(belief.promise[best])
         chosen.append((recipe, promise))
         supposed.append(Seen(recipe=recipe, grade=promise, weight=1.0))
     return chosen
+
+
+def _believe(situation: Situation, recipes: Sequence[Recipe], seen: Sequence[Seen]) -> Belief:
+    return believe(recipes, seen, situation.typical, situation.observations)

@@ -4,13 +4,15 @@ The log odds z of a firing of powders S at temperature T are a Gaussian process 
 covariance of a sum of independent effects (an analysis of variance, as in Duvenaud et al.,
 Adv. Neural Inf. Process. Syst. 24, 2011)::
 
-    z(S, T) = z₀ + d·g(S) − c·carbonates(S) − ½((T* − T)/s)²         (the prior mean)
-            + α(T) + Σ β(residue)/√n + Σ γ(powder)/√n + δ(residues) + ε(S)
+    z(S, T) = z₀ + d·g(S) − c·carbonates(S) − f·sluggish(S) − ½((T* − T)/s)²
+            + α(T) + Σ β(phase)/√n + Σ γ(powder)/√n + δ(residues) + ε(S)
 
-with g the standardised rank score of the candidate, T* the temperature at which such
-targets are usually fired (too hot counts half as far off as too cold: what overheats shows
-in the phases, and ends the question of kinetics), and ``residue`` what heat leaves of a
-powder: sets with the same residues share what is learnt of them. Half of β holds at every
+The first line is the prior mean: g is the standardised rank score of the candidate, T* the
+temperature at which such targets are usually fired (too hot counts half as far off as too
+cold: what overheats shows in the phases, and ends the question of kinetics), and *sluggish*
+a last step to which the intermediates that are known leave less than 50 meV/atom. A
+*residue* is what heat leaves of a powder, and the *phases* are residues and known
+intermediates: sets that share them share what is learnt of them. Half of β holds at every
 temperature, half only near T. Outcomes enter as soft labels v in 0…1 of a logistic
 likelihood, v = 1 for a success; the posterior is Laplace's (Rasmussen & Williams, Gaussian
 Processes for Machine Learning, 2006, algorithms 3.1 and 3.2).
@@ -28,18 +30,23 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
 from alab.models import Attempt, Recipe, Verdict
+from planners.optimizer.intermediates import Expected, expected
+from planners.optimizer.observations import Observations
 from planners.optimizer.residues import residues, stays_carbonate
-from planners.optimizer.strategy import Typical, powders, target_fraction
+from planners.optimizer.strategy import powders, target_fraction
+from planners.optimizer.usual import Typical
+from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM
 
 FloatArray = NDArray[np.float64]
 
 _BASE = -1.0  # z₀: a quarter of the firings of a new target succeed (A-Lab: 30 %)
 _PER_SCORE = 0.1  # d: small; how rank and success correlate differs between systems
 _CARBONATE = 0.4  # c
+_SLUGGISH = 1.0  # f
 _UNKNOWN_SD_C = 150.0
 _HOTTER = 0.5  # a firing too hot by 100 °C is forgiven like one too cold by 50 °C
 _TEMPERATURE_SD, _TEMPERATURE_SCALE_C = 1.0, 75.0
-_RESIDUE_SD, _POWDER_SD, _RESIDUES_SD, _SET_SD = 1.0, 0.3, 0.5, 0.5
+_PHASE_SD, _POWDER_SD, _RESIDUES_SD, _SET_SD = 1.0, 0.3, 0.5, 0.5
 _INCONCLUSIVE_WEIGHT = 0.3
 _LEAST_BEST, _LEAST_SPREAD = 0.3, 0.05
 _STEPS = 30
@@ -82,20 +89,25 @@ class Belief:
 
 
 def believe(
-    candidates: Sequence[Recipe], seen: Sequence[Seen], typical: Typical | None
+    candidates: Sequence[Recipe],
+    seen: Sequence[Seen],
+    typical: Typical | None,
+    observations: Observations,
 ) -> Belief:
     """Judge candidates by what was found so far.
 
     Args:
         candidates: Recipes to judge; at least one.
         seen: What was run and graded.
+        observations: What pairs of phases were seen to do, here and elsewhere.
         typical: The usual firing temperature; None where nobody knows one, so that the
             hottest candidate is as good a guess as any: a failure there is no matter of
             kinetics.
     """
     recipes = [*candidates, *(one.recipe for one in seen)]
-    prior = _prior_mean(recipes, len(candidates), typical)
-    covariance = _covariance(recipes)
+    foreseen = [expected(recipe, observations) for recipe in recipes]
+    prior = _prior_mean(recipes, len(candidates), typical) - _sluggish(foreseen)
+    covariance = _covariance(recipes, [one.phases for one in foreseen])
     new, old = slice(None, len(candidates)), slice(len(candidates), None)
     if not seen:
         return Belief(mean=prior, sd=np.sqrt(np.diag(covariance)))
@@ -161,6 +173,19 @@ def _prior_mean(
     return prior - 0.5 * np.where(off > 0, off, off * _HOTTER) ** 2
 
 
+def _sluggish(foreseen: Sequence[Expected]) -> FloatArray:
+    """Log odds lost to a last step that what is known leaves little driving force for."""
+    forces = np.array(
+        [
+            SLUGGISH_EV_PER_ATOM
+            if one.force_left_ev_per_atom is None
+            else one.force_left_ev_per_atom
+            for one in foreseen
+        ]
+    )
+    return _SLUGGISH * np.clip(1 - forces / SLUGGISH_EV_PER_ATOM, 0.0, 1.5)
+
+
 def _scores(recipes: Sequence[Recipe]) -> FloatArray:
     """Rank scores, the lowest among recipes that leave the same residues.
 
@@ -178,7 +203,7 @@ def _temperatures_c(recipes: Sequence[Recipe]) -> FloatArray:
     return np.array([recipe.max_temperature_c for recipe in recipes])
 
 
-def _covariance(recipes: Sequence[Recipe]) -> FloatArray:
+def _covariance(recipes: Sequence[Recipe], phases: Sequence[frozenset[str]]) -> FloatArray:
     sets = [powders(recipe) for recipe in recipes]
     left = [residues(recipe) for recipe in recipes]
     at_c = _temperatures_c(recipes)
@@ -187,7 +212,7 @@ def _covariance(recipes: Sequence[Recipe]) -> FloatArray:
     near = near * (gases[:, None] == gases)
     return (
         _TEMPERATURE_SD**2 * near
-        + _RESIDUE_SD**2 * _shared(left) * (1 + near) / 2
+        + _PHASE_SD**2 * _shared(phases) * (1 + near) / 2
         + _POWDER_SD**2 * _shared(sets)
         + _RESIDUES_SD**2 * _equal(left)
         + _SET_SD**2 * _equal(sets)

@@ -1,12 +1,10 @@
 """What a pattern says of a synthesis, in terms a chemist acts on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from pymatgen.core import Composition
 
-from alab.models import Attempt, Outcome, PhaseAmount, Recipe
+from alab.models import Outcome, PhaseAmount, Recipe
 from planners.synthesis.conditions import VOLATILE
 from planners.synthesis.pathways import remaining_reaction
 from planners.synthesis.reactions import (
@@ -15,7 +13,6 @@ from planners.synthesis.reactions import (
     driving_force_ev_per_atom,
     metals,
     same_residue,
-    try_balance,
 )
 from planners.synthesis.thermo import MissingThermoError, reduced
 
@@ -79,55 +76,6 @@ def read(recipe: Recipe, outcome: Outcome) -> Evidence:
         remaining_ev_per_atom=_force(remaining, recipe),
         lost=_lost(recipe, outcome),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedReaction:
-    """A reaction between two powders that a pattern shows to have happened.
-
-    Attributes:
-        reactants: The two (or one) precursors.
-        product: Phase they made.
-        temperature_c: Highest temperature of the firing: it happened at or below.
-        weight_fraction: How much of the product was found.
-        sample: Where it was seen.
-    """
-
-    reactants: frozenset[str]
-    product: str
-    temperature_c: float
-    weight_fraction: float
-    sample: str
-
-
-def observed_reactions(attempts: Sequence[Attempt]) -> list[ObservedReaction]:
-    """Pair reactions that explain the phases found; only where one pair alone does."""
-    found: list[ObservedReaction] = []
-    for attempt in attempts:
-        if attempt.outcome is None:
-            continue
-        recipe = attempt.recipe
-        for phase in _notable(attempt.outcome):
-            name = reduced(phase.formula)
-            if any(_comes_from(name, p.formula) for p in recipe.precursors):
-                continue
-            pairs = [
-                frozenset(pair)
-                for size in (1, 2)
-                for pair in combinations((p.formula for p in recipe.precursors), size)
-                if try_balance(pair, name) is not None
-            ]
-            if len(pairs) == 1:
-                found.append(
-                    ObservedReaction(
-                        reactants=pairs[0],
-                        product=name,
-                        temperature_c=recipe.max_temperature_c,
-                        weight_fraction=phase.weight_fraction,
-                        sample=attempt.sample,
-                    )
-                )
-    return found
 
 
 def _notable(outcome: Outcome) -> list[PhaseAmount]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from alab.models import Decision, NextStep, PrecursorAmount, Recipe
 from planners.optimizer.batches import known, ranked
-from planners.optimizer.evidence import observed_reactions
+from planners.optimizer.intermediates import expected
 from planners.optimizer.strategy import Situation, dwell_s, fingerprint, give_up, powders
 from planners.synthesis.conditions import excess_fraction, profile
 from planners.synthesis.pathways import predict_pathway
@@ -78,22 +78,23 @@ def refire(situation: Situation, temperature_c: float, long_s: float, why: str) 
 
 
 def avoiding(situation: Situation, culprit: str) -> tuple[Recipe, float | None] | None:
-    """An untried set that should not form a phase, the one with most energy at the end."""
-    guilty = {
-        seen.reactants
-        for seen in observed_reactions(situation.attempts)
-        if seen.product == culprit
-    }
+    """An untried set that should not form a phase, the one with most energy at the end.
+
+    What was seen of pairs goes before what their energies say.
+    """
     options: list[tuple[float, int, Recipe, float | None]] = []
     for rank, recipe in enumerate(situation.untried_sets()):
         names = tuple(p.formula for p in recipe.precursors)
         reaction = try_balance(names, situation.target)
-        if reaction is None or any(pair <= set(names) for pair in guilty):
+        foreseen = expected(recipe, situation.observations)
+        if reaction is None or culprit in foreseen.phases:
             continue
         pathway = predict_pathway(reaction, recipe.max_temperature_c, recipe.atmosphere)
         if pathway is not None and culprit in map(reduced, pathway.intermediates):
             continue
-        force = None if pathway is None else pathway.last_step_ev_per_atom
+        force = foreseen.force_left_ev_per_atom
+        if force is None and pathway is not None:
+            force = pathway.last_step_ev_per_atom
         options.append((force or 0.0, -rank, recipe, force))
     if not options:
         return None

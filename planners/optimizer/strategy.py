@@ -5,24 +5,13 @@ nothing left to try) and leaves the rest to a :class:`Strategy`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from alab.models import Attempt, Decision, FiringLimits, NextStep, Recipe, Verdict
+from planners.optimizer.observations import Observations
+from planners.optimizer.usual import Typical, usual_firing
 from planners.synthesis.thermo import reduced, written
-
-
-@dataclass(frozen=True, slots=True)
-class Typical:
-    """Where targets like this one are usually fired.
-
-    Attributes:
-        temperature_c: The usual firing temperature.
-        sd_c: One standard deviation of it.
-    """
-
-    temperature_c: float
-    sd_c: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +26,7 @@ class Situation:
         closed: Whether only the candidates can be run, as they stand: no regrinding, no
             other temperature. So it is with a table of finished experiments.
         typical: The usual firing temperature, None where nobody knows one.
+        observations: What pairs of phases were seen to do, in these attempts and before.
     """
 
     target: str
@@ -45,6 +35,7 @@ class Situation:
     limits: FiringLimits
     closed: bool = False
     typical: Typical | None = None
+    observations: Observations = field(default_factory=Observations)
 
     @property
     def last(self) -> Attempt:
@@ -92,6 +83,7 @@ def decide(
     limits: FiringLimits,
     max_attempts: int = 6,
     strategy: Strategy | None = None,
+    observations: Observations | None = None,
 ) -> Decision:
     """Decide what to do with a target after its newest attempt: a batch of one.
 
@@ -104,6 +96,7 @@ def decide(
         limits=limits,
         max_attempts=max_attempts,
         strategy=strategy,
+        observations=observations,
     )[0]
 
 
@@ -116,6 +109,7 @@ def decide_batch(
     size: int = 1,
     max_attempts: int = 6,
     strategy: Strategy | None = None,
+    observations: Observations | None = None,
 ) -> tuple[Decision, ...]:
     """Decide which firings of a target to run next, side by side.
 
@@ -127,6 +121,7 @@ def decide_batch(
         size: Most firings to run side by side; fewer where few attempts are left.
         max_attempts: Firings after which the target is given up.
         strategy: How to choose; the phase-informed one unless told otherwise.
+        observations: What was seen in other samples; these attempts are added to it.
 
     Returns:
         The decisions with their reasons, at least one; a single one where the target is
@@ -154,6 +149,10 @@ def decide_batch(
         attempts=tuple(attempts),
         candidates=feasible,
         limits=limits,
+        typical=usual_firing(target, feasible),
+        observations=Observations.from_attempts(attempts).merged(
+            observations or Observations()
+        ),
     )
     return strategy.next_batch(situation, min(size, max_attempts - len(attempts)))
 
