@@ -1,0 +1,388 @@
+"""Tables of finished experiments: how many firings a strategy needs to find what works.
+
+A table has a row for each set of precursors and temperature: ``precursors`` (formulas with
+commas), ``temperature_C``, and ``target_wt_pct``, or ``target_composition_wt_pct``. Beside it
+may stand ``Rxn_TD.csv`` (driving forces in meV/atom, as ARROWS3 writes them) and
+``*_products_from_log.csv`` (the phases found). A strategy is asked for a firing, is told
+what the table says, and is asked again until it has had every row or gives up.
+
+Temperatures at which not every set was fired are left out, so that no strategy is
+favoured by where the experimenters looked.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from pymatgen.core import Composition
+
+from alab.errors import BadInput
+from alab.models import (
+    Atmosphere,
+    Attempt,
+    FiringLimits,
+    NextStep,
+    Outcome,
+    PhaseAmount,
+    PrecursorAmount,
+    Profile,
+    Recipe,
+    Segment,
+    Verdict,
+)
+from planners.optimizer.arrows3 import Arrows3
+from planners.optimizer.observations import Observations
+from planners.optimizer.strategy import Situation, Strategy, powders
+from planners.optimizer.usual import Typical
+from planners.synthesis.reactions import try_balance
+from planners.synthesis.thermo import reduced
+
+PURE = 0.995
+"""Weight fraction from which on a result counts as pure; the tables give whole percent."""
+
+ENERGY_ERROR_MEV_PER_ATOM = 20.0
+"""A seed draws every driving force anew within this error, which is a usual one of computed
+reaction energies between oxides (Hautier et al., Phys. Rev. B 85, 155208, 2012: 24)."""
+
+_YIELDS = ("target_wt_pct", "target_composition_wt_pct")
+_DWELL_S = 12 * 3600.0
+_RAMP_C_PER_MIN = 10.0
+_ESD = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One row: a recipe, and what came of it."""
+
+    recipe: Recipe
+    outcome: Outcome
+
+    @property
+    def fraction(self) -> float:
+        """Weight fraction of the target."""
+        return self.outcome.target_weight_fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentTable:
+    """Finished experiments on one target.
+
+    Attributes:
+        name: Name of the file.
+        target: Formula of the target.
+        experiments: One a row, by driving force, the coldest of a set first.
+    """
+
+    name: str
+    target: str
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def pure(self) -> int:
+        """How many experiments gave the pure target."""
+        return sum(e.fraction >= PURE for e in self.experiments)
+
+    @property
+    def hottest_c(self) -> float:
+        """Highest temperature of the table."""
+        return max(e.recipe.max_temperature_c for e in self.experiments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One strategy's way through a table.
+
+    Attributes:
+        fractions: Target found in each firing, in the order of the firings.
+        batches: In which batch each firing was.
+        wrong_prunes: Sets with a pure experiment that the strategy passed over, for good or
+            until nothing else was left.
+    """
+
+    fractions: tuple[float, ...]
+    batches: tuple[int, ...]
+    wrong_prunes: int
+
+    def firings_to_pure(self, count: int) -> int | None:
+        """Firings until so many were pure; None if they never were."""
+        return self._until(PURE, count)
+
+    def firings_to_over(self, fraction: float) -> int | None:
+        """Firings until one held more than ``fraction``."""
+        return self._until(fraction + 1e-9, 1)
+
+    def firings_to_best(self) -> int:
+        """Firings until the best of the table was found."""
+        return self.fractions.index(max(self.fractions)) + 1
+
+    def batches_to_pure(self, count: int) -> int | None:
+        """Batches until so many were pure."""
+        firings = self.firings_to_pure(count)
+        return None if firings is None else self.batches[firings - 1]
+
+    def area(self, length: int) -> float:
+        """Mean of the best so far over the first ``length`` firings."""
+        best = np.maximum.accumulate(np.array(self.fractions))
+        padded = np.concatenate([best, np.full(max(length - len(best), 0), best[-1])])
+        return float(padded[:length].mean())
+
+    def _until(self, fraction: float, count: int) -> int | None:
+        hits = [i for i, found in enumerate(self.fractions, start=1) if found >= fraction]
+        return hits[count - 1] if 0 < count <= len(hits) else None
+
+
+def read_table(path: Path, target: str) -> ExperimentTable:
+    """Read a table of experiments on one target.
+
+    Raises:
+        BadInput: If a column is missing or a value is no number; names the row.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}; name a CSV file") from error
+    column = next((name for name in _YIELDS if rows and name in rows[0]), None)
+    if column is None or not {"precursors", "temperature_C"} <= set(rows[0]):
+        raise BadInput(
+            f"{path}: a table needs rows with the columns precursors, temperature_C and "
+            f"{' or '.join(_YIELDS)}"
+        )
+    known, found = _reactions(path.parent), _phases(path.parent)
+    experiments = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            names = [p.strip() for p in row["precursors"].split(",")]
+            at_c, fraction = float(row["temperature_C"]), float(row[column]) / 100
+            recipe = _recipe(target, names, at_c, known)
+        except (TypeError, ValueError, KeyError) as error:
+            raise BadInput(f"{path}, line {number}: {error}; correct the row") from error
+        phases = found.get((powders(recipe), at_c), ())
+        experiments.append(
+            Experiment(recipe=recipe, outcome=_outcome(fraction, phases, target))
+        )
+    kept = _everywhere(experiments)
+    kept.sort(key=lambda e: (-e.recipe.score, sorted(powders(e.recipe)), _at_c(e)))
+    return ExperimentTable(name=path.stem, target=target, experiments=tuple(kept))
+
+
+def hottest_first(table: ExperimentTable) -> ExperimentTable:
+    """Put the hottest firings of all sets before the next cooler ones."""
+    return replace(table, experiments=tuple(sorted(table.experiments, key=lambda e: -_at_c(e))))
+
+
+def shuffled(table: ExperimentTable, seed: int) -> ExperimentTable:
+    """Draw the order of the experiments by lot."""
+    order = np.random.default_rng(seed).permutation(len(table.experiments))
+    return replace(table, experiments=tuple(table.experiments[i] for i in order))
+
+
+def blurred(table: ExperimentTable, seed: int) -> ExperimentTable:
+    """Draw the driving forces anew within their error."""
+    draw = np.random.default_rng(seed)
+    errors: dict[frozenset[str], float] = {}
+    for experiment in table.experiments:
+        if powders(experiment.recipe) not in errors:
+            errors[powders(experiment.recipe)] = draw.normal() * ENERGY_ERROR_MEV_PER_ATOM
+    moved = [
+        replace(e, recipe=replace(e.recipe, score=e.recipe.score + errors[powders(e.recipe)]))
+        for e in table.experiments
+    ]
+    moved.sort(key=lambda e: (-e.recipe.score, sorted(powders(e.recipe)), _at_c(e)))
+    return replace(table, experiments=tuple(moved))
+
+
+def run(
+    table: ExperimentTable,
+    strategy: Strategy,
+    *,
+    typical: Typical | None = None,
+    size: int = 1,
+    told: Callable[[int], None] | None = None,
+) -> Run:
+    """Let a strategy go through a table until every pure experiment is found, or all are run.
+
+    Args:
+        table: The experiments.
+        strategy: Who asks.
+        typical: Usual firing temperature, as the planner would know it.
+        size: Firings a batch.
+        told: Called with the number of firings after each batch.
+    """
+    outcomes = {_key(e.recipe): e.outcome for e in table.experiments}
+    attempts: list[Attempt] = []
+    batches: list[int] = []
+    limits = FiringLimits(
+        max_temperature_c=table.hottest_c,
+        max_ramp_c_per_min=_RAMP_C_PER_MIN,
+        atmospheres=tuple(Atmosphere),
+    )
+    candidates = tuple(e.recipe for e in table.experiments)
+    pure_left, batch = table.pure, 0
+    passed_over: set[frozenset[str]] = set()
+    while len(attempts) < len(candidates) and (pure_left or not table.pure):
+        batch += 1
+        situation = Situation(
+            target=reduced(table.target),
+            attempts=tuple(attempts),
+            candidates=candidates,
+            limits=limits,
+            closed=True,
+            typical=typical,
+            observations=Observations.from_attempts(attempts),
+        )
+        if isinstance(strategy, Arrows3):
+            passed_over |= set(strategy.pruned(situation)) & _pure_sets(table, outcomes)
+        decisions = strategy.next_batch(situation, size)
+        if decisions[0].step is NextStep.GIVE_UP:
+            break
+        for decision in decisions:
+            assert decision.recipe is not None  # noqa: S101 - a new recipe always has one
+            outcome = outcomes.pop(_key(decision.recipe))  # KeyError: it was asked for twice
+            pure_left -= outcome.target_weight_fraction >= PURE
+            attempts.append(
+                Attempt(sample=f"T{len(attempts) + 1}", recipe=decision.recipe, outcome=outcome)
+            )
+            batches.append(batch)
+        if told is not None:
+            told(len(attempts))
+    return Run(
+        fractions=tuple(
+            a.outcome.target_weight_fraction for a in attempts if a.outcome is not None
+        ),
+        batches=tuple(batches),
+        wrong_prunes=len(passed_over | _pure_sets(table, outcomes)) if table.pure else 0,
+    )
+
+
+def _pure_sets(
+    table: ExperimentTable, left: Container[tuple[frozenset[str], float]]
+) -> set[frozenset[str]]:
+    """Sets that would be pure in an experiment not yet run."""
+    return {
+        powders(e.recipe)
+        for e in table.experiments
+        if e.fraction >= PURE and _key(e.recipe) in left
+    }
+
+
+def mean_of(values: Sequence[float | int | None]) -> float | None:
+    """Mean over seeds; None where a seed never got there."""
+    return None if any(v is None for v in values) else fmean(v for v in values if v is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reaction:
+    """What ``Rxn_TD.csv`` says of a set: moles of each powder, driving force in meV/atom."""
+
+    moles: Mapping[str, float]
+    force_mev_per_atom: float
+
+
+def _recipe(
+    target: str, names: Sequence[str], at_c: float, known: Mapping[frozenset[str], _Reaction]
+) -> Recipe:
+    reaction = known.get(frozenset(reduced(name) for name in names))
+    # a set without an energy is one that nobody could rank: it goes behind those ranked
+    least = min((r.force_mev_per_atom for r in known.values()), default=0.0)
+    moles = reaction.moles if reaction is not None else _balanced(names, target)
+    return Recipe(
+        target=target,
+        precursors=tuple(
+            PrecursorAmount(
+                formula=name,
+                moles=moles.get(reduced(name), 1.0),
+                mass_mg=1000 * moles.get(reduced(name), 1.0) * Composition(name).weight,
+            )
+            for name in names
+        ),
+        reaction=f"{' + '.join(names)} → {target}",
+        profile=Profile(
+            segments=(
+                Segment(ramp_c_per_min=_RAMP_C_PER_MIN, temperature_c=at_c, dwell_s=_DWELL_S),
+            )
+        ),
+        score=reaction.force_mev_per_atom if reaction is not None else least,
+    )
+
+
+def _balanced(names: Sequence[str], target: str) -> dict[str, float]:
+    reaction = try_balance(names, target)
+    if reaction is None:
+        return {}
+    return {reduced(name): float(moles) for name, moles in reaction.reactants.items()}
+
+
+def _outcome(fraction: float, phases: Sequence[tuple[str, float]], target: str) -> Outcome:
+    if fraction >= PURE:
+        verdict = Verdict.SUCCESS
+    else:
+        verdict = Verdict.PARTIAL if fraction > 0 else Verdict.FAILED
+    return Outcome(
+        verdict=verdict,
+        target_weight_fraction=fraction,
+        target_weight_fraction_esd=_ESD,
+        phases=tuple(
+            PhaseAmount(
+                formula=formula,
+                reference="table",
+                space_group="",
+                weight_fraction=share,
+                weight_fraction_esd=_ESD,
+            )
+            for formula, share in phases
+        ),
+        r_wp_percent=0.0,
+        unexplained_fraction=0.0,
+        target=target,
+    )
+
+
+def _reactions(folder: Path) -> dict[frozenset[str], _Reaction]:
+    path = folder / "Rxn_TD.csv"
+    if not path.exists():
+        return {}
+    found: dict[frozenset[str], _Reaction] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            names = [reduced(p) for p in row["Precursors"].split(" + ")]
+            amounts = [float(amount) for amount in row["Amounts"].split(" + ")]
+            solids = {n: m for n, m in zip(names, amounts, strict=True) if n != "O2"}
+            found[frozenset(solids)] = _Reaction(
+                moles=solids, force_mev_per_atom=-float(row["Reaction energy (meV/atom)"])
+            )
+    return found
+
+
+def _phases(folder: Path) -> dict[tuple[frozenset[str], float], list[tuple[str, float]]]:
+    found: dict[tuple[frozenset[str], float], list[tuple[str, float]]] = {}
+    for path in sorted(folder.glob("*_products_from_log.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                key = frozenset(reduced(p.strip()) for p in row["precursors"].split(","))
+                shares = [float(share) for share in row["weight_fractions"].split(";")]
+                names = [
+                    Composition(p.strip()).reduced_formula for p in row["products"].split(";")
+                ]
+                found[key, float(row["temperature_C"])] = list(zip(names, shares, strict=True))
+    return found
+
+
+def _everywhere(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Experiments at temperatures at which every set was fired; all, if there is none."""
+    sets = {powders(e.recipe) for e in experiments}
+    fired = Counter(at_c for at_c, _ in {(_at_c(e), powders(e.recipe)) for e in experiments})
+    kept = [e for e in experiments if fired[_at_c(e)] == len(sets)]
+    return kept or list(experiments)
+
+
+def _at_c(experiment: Experiment) -> float:
+    return experiment.recipe.max_temperature_c
+
+
+def _key(recipe: Recipe) -> tuple[frozenset[str], float]:
+    return powders(recipe), recipe.max_temperature_c
