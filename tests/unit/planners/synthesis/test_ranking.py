@@ -113,3 +113,12 @@ def test_a_set_is_bounded_by_the_residue_of_what_decomposes():
     force = ranking._solid_force(sets, 1100.0, AIR)
     assert np.allclose(force, force[0])
     assert force[0] == pytest.approx(0.0436, abs=0.001)
+
+
+def test_a_hundred_mev_in_the_last_step_is_worth_a_point():
+    pathway = at(1000.0)(balance(("BaCO3", "TiO2"), "BaTiO3")).pathway
+    score = [
+        ranking._force_score(replace(pathway, last_step_ev_per_atom=last))
+        for last in (0.1, 0.2, 0.3, 0.9)
+    ]
+    assert np.diff(score) == pytest.approx([1.0, 1.0, 0.0])
