@@ -6,6 +6,7 @@ error of its logarithm; gas and regrinding are classes. A procedure that lacks o
 answers teaches the others.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -111,7 +112,10 @@ def fit(data: Examples, plan: Plan, seed: int) -> dict[str, NDArray[Any]]:
         rows = order[place : place + plan.batch]
         batch = tuple(jnp.asarray(column[rows]) for column in columns)
         state = step(jnp.asarray(count), state, batch, jax.random.fold_in(key, count))
-    fitted = {name: np.asarray(value) for name, value in read(state).items()}
+    fitted = {
+        name: np.asarray(value[0] if name.startswith("bias") else value)
+        for name, value in read(state).items()
+    }
     return fitted | {
         "centre": centre,
         "spread": spread,
@@ -125,10 +129,11 @@ def _start(inputs: int, plan: Plan, key: Array) -> Weights:
     sizes = [inputs, plan.hidden, plan.hidden, answers]
     keys = jax.random.split(key, 3)
     weights = {
-        f"layer_{i}": jax.random.normal(keys[i], (a, b)) * np.sqrt((2.0 if i < 2 else 0.1) / a)
+        f"layer_{i}": jax.random.normal(keys[i], (a, b))
+        * math.sqrt((2.0 if i < 2 else 0.1) / a)
         for i, (a, b) in enumerate(pairwise(sizes))
     }
-    return weights | {f"bias_{i}": jnp.zeros(size) for i, size in enumerate(sizes[1:])}
+    return weights | {f"bias_{i}": jnp.zeros((1, size)) for i, size in enumerate(sizes[1:])}
 
 
 def _loss(w: Weights, batch: tuple[Array, ...], key: Array, *, plan: Plan) -> Array:
@@ -159,11 +164,11 @@ def _loss(w: Weights, batch: tuple[Array, ...], key: Array, *, plan: Plan) -> Ar
 
 def _mean(losses: Array, given: Array) -> Array:
     known = ~jnp.isnan(given)
-    return jnp.where(known, losses, 0.0).sum() / jnp.maximum(known.sum(), 1)
+    return jnp.where(known, losses, 0.0).sum() / jnp.maximum(known.sum(dtype=jnp.float32), 1.0)
 
 
 def _class_loss(logits: Array, classes: Array) -> Array:
     logs = jax.nn.log_softmax(logits)
     right = jnp.take_along_axis(logs, jnp.maximum(classes, 0)[:, None], axis=1)[:, 0]
     known = classes >= 0
-    return -jnp.where(known, right, 0.0).sum() / jnp.maximum(known.sum(), 1)
+    return -jnp.where(known, right, 0.0).sum() / jnp.maximum(known.sum(dtype=jnp.float32), 1.0)

@@ -1,5 +1,6 @@
 """Fit the networks that spell precursor sets, by maximum likelihood."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,10 @@ def fit(
             key = jax.random.fold_in(keys, count)
             state = step(jnp.asarray(count), state, _batch(answers, rows), key)
             count += 1
-    return {name: np.asarray(value) for name, value in read(state).items()}
+    return {
+        name: np.asarray(value[0] if name.endswith("bias") else value)
+        for name, value in read(state).items()
+    }
 
 
 def _batch(answers: Answers, rows: Ints) -> tuple[Array, ...]:
@@ -197,11 +201,11 @@ def _start(vocabulary: Vocabulary, plan: Plan, key: Array) -> Weights:
     }
     keys = jax.random.split(key, len(shapes))
     weights = {
-        name: jax.random.normal(k, shape) * np.sqrt(2.0 / shape[0])
+        name: jax.random.normal(k, shape) * math.sqrt(2.0 / shape[0])
         for k, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
     for name in ("hidden_question", "hidden_chosen"):
-        weights[name] = weights[name] * np.sqrt(shapes[name][0] / plan.hidden)
+        weights[name] = weights[name] * math.sqrt(shapes[name][0] / plan.hidden)
     biases = {
         "target_in": plan.hidden,
         "target_out": plan.embedding,
@@ -209,7 +213,7 @@ def _start(vocabulary: Vocabulary, plan: Plan, key: Array) -> Weights:
         "hidden_again": plan.hidden,
         "answer": powders + 1,
     }
-    return weights | {f"{name}_bias": jnp.zeros(size) for name, size in biases.items()}
+    return weights | {f"{name}_bias": jnp.zeros((1, size)) for name, size in biases.items()}
 
 
 def _loss(

@@ -15,7 +15,13 @@ import numpy as np
 from pymatgen.core import Composition, Element
 
 from planners.literature.arrays import Flags, Floats, Ints
-from planners.literature.formulas import GAS_ELEMENTS, FormulaError, fractions, typed_atoms
+from planners.literature.formulas import (
+    GAS_ELEMENTS,
+    FormulaError,
+    composition_key,
+    fractions,
+    typed_atoms,
+)
 
 REST = "O"
 """Stands for the last question; oxygen itself is asked for by none."""
@@ -67,6 +73,11 @@ class Vocabulary:
         """Place of the element whose question each powder answers."""
         return np.array([self.place[lead_element(powder)] for powder in self.powders])
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Composition of each powder."""
+        return tuple(composition_key(typed_atoms(powder)) for powder in self.powders)
+
     def describe(self, shares: Mapping[str, float]) -> Floats:
         """Input of a network: which elements a target holds, and the root of each share.
 
@@ -87,9 +98,11 @@ class Vocabulary:
     def allowed(
         self, shares: Mapping[str, float], available: Collection[int] | None = None
     ) -> Flags:
-        """Which powders bring nothing foreign to a target (and are at hand)."""
+        """Which powders, not the target itself, bring it nothing foreign (and are at hand)."""
         foreign = np.array([element not in shares for element in self.elements])
         fits = np.asarray(~(self.holds & foreign).any(axis=1))
+        own = composition_key(shares)
+        fits &= np.array([key != own for key in self.keys], dtype=bool)
         if available is not None:
             here = np.zeros_like(fits)
             here[list(available)] = True

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from alab.errors import BadInput
+from planners.literature import conditions, fit_conditions
+from planners.literature.conditions import predict_conditions
+from planners.literature.corpus import read_corpus
+from planners.literature.features import kind
+from planners.literature.formulas import FormulaError
+from planners.literature.split import split
+from planners.literature.train import train_conditions
+from tests.unit.planners.literature.corpora import spinels_and_perovskites, write
+
+SMALL = fit_conditions.Plan(hidden=24, dropout=0.0, batch=32, epochs=60)
+
+
+@pytest.fixture(scope="module")
+def small_corpus(tmp_path_factory):
+    return read_corpus(
+        write(spinels_and_perovskites(), tmp_path_factory.mktemp("corpus") / "c.json")
+    )
+
+
+@pytest.fixture(scope="module")
+def small_model(small_corpus):
+    return train_conditions(small_corpus, SMALL, networks=2)
+
+
+def test_a_fitted_model_finds_the_rule_on_held_out_targets(small_corpus, small_model):
+    held_out = split(small_corpus.procedures).test
+    asked = fit_conditions.examples(held_out, small_model.elements)
+    answers = small_model.answer(asked.inputs)
+    error_c = [
+        abs(a.temperature_c - t) for a, t in zip(answers, asked.temperature_c, strict=True)
+    ]
+    assert np.mean(error_c) < 25
+    said = [
+        max(a.atmosphere_probabilities, key=a.atmosphere_probabilities.__getitem__)
+        for a in answers
+    ]
+    right = [gas == p.firing.gas for gas, p in zip(said, held_out, strict=True)]
+    assert np.mean(right) > 0.9
+    assert "inert" in said
+    assert np.median([a.dwell_h for a in answers]) == pytest.approx(6.0, rel=0.05)
+    assert max(a.regrinds for a in answers) < 0.1
+
+
+def test_the_interval_holds_its_share_of_the_validation_targets(small_corpus, small_model):
+    chosen_on = split(small_corpus.procedures).validation
+    data = fit_conditions.examples(chosen_on, small_model.elements)
+    inside = [
+        a.temperature_low_c <= t <= a.temperature_high_c
+        for a, t in zip(small_model.answer(data.inputs), data.temperature_c, strict=True)
+    ]
+    assert np.mean(inside) == pytest.approx(0.8, abs=1.01 / len(inside))
+
+
+def test_the_same_corpus_gives_the_same_model(small_corpus, small_model):
+    again = train_conditions(small_corpus, SMALL, networks=1)
+    for name, values in small_model.networks[0].items():
+        np.testing.assert_array_equal(values, again.networks[0][name])
+
+
+def test_a_saved_model_answers_as_before(small_model, tmp_path):
+    conditions.save_model(small_model, tmp_path / "m.npz")
+    loaded = conditions.load_model(tmp_path / "m.npz")
+    before, after = (
+        predict_conditions("Ba0.35Al2O4", ["BaCO3", "Al2O3"], model=m)
+        for m in (small_model, loaded)
+    )
+    assert after.temperature_c == pytest.approx(before.temperature_c, abs=5)
+    assert loaded.procedures == small_model.procedures
+    with pytest.raises(BadInput, match="no model of the literature"):
+        conditions.load_model(tmp_path / "none.npz")
+
+
+def test_the_projects_model_orders_what_chemists_order():
+    titanate = predict_conditions("BaTiO3", ["BaCO3", "TiO2"])
+    cathode = predict_conditions("LiMn2O4", ["Li2CO3", "MnO2"])
+    assert cathode.temperature_c < titanate.temperature_c
+    assert titanate.temperature_low_c < titanate.temperature_c < titanate.temperature_high_c
+    denser = predict_conditions("BaTiO3", ["BaCO3", "TiO2"], step="sintering")
+    assert denser.temperature_c > titanate.temperature_c
+    olivine = predict_conditions("LiFePO4", ["Li2CO3", "FeC2O4", "NH4H2PO4"])
+    assert olivine.atmosphere_probabilities["air"] < 0.2
+    assert sum(olivine.atmosphere_probabilities.values()) == pytest.approx(1)
+
+
+def test_what_was_not_learnt_is_refused():
+    with pytest.raises(FormulaError, match="no firing with it was learnt from"):
+        predict_conditions("Cf2O3", ["TiO2"])
+    with pytest.raises(BadInput, match="step is 'baking'"):
+        predict_conditions("BaTiO3", ["BaCO3", "TiO2"], step="baking")
+
+
+def test_powders_are_told_apart_by_kind():
+    powders = {
+        "TiO2": "oxide", "BaCO3": "carbonate", "Mg(OH)2": "hydroxide", "Sr(NO3)2": "nitrate",
+        "NH4H2PO4": "ammonium", "LiF": "halide", "Fe": "metal", "BaTiO3": "compound",
+    }  # fmt: skip
+    assert {powder: kind(powder) for powder in powders} == powders

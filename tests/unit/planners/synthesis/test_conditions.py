@@ -1,0 +1,84 @@
+"""What the firing conditions rest on: papers, bounds, and the gases on offer."""
+
+import pytest
+
+from alab.errors import TargetError
+from alab.models import Atmosphere, FiringLimits
+from planners.literature.conditions import predict_conditions
+from planners.synthesis.conditions import (
+    VOLATILE,
+    ceiling,
+    choose_atmosphere,
+    choose_temperature,
+    excess_fraction,
+)
+from planners.synthesis.reactions import balance
+
+
+def limits(max_temperature_c: float = 1700, *gases: Atmosphere) -> FiringLimits:
+    return FiringLimits(
+        max_temperature_c=max_temperature_c,
+        max_ramp_c_per_min=10,
+        atmospheres=gases or (Atmosphere.AIR,),
+    )
+
+
+def test_a_target_is_fired_as_papers_do():
+    reaction = balance(("BaCO3", "TiO2"), "BaTiO3")
+    choice = choose_temperature(reaction, Atmosphere.AIR, limits())
+    learnt = predict_conditions("BaTiO3", ("BaCO3", "TiO2"))
+    assert choice.temperature_c == pytest.approx(learnt.temperature_c, abs=25)
+    assert choice.temperature_low_c == learnt.temperature_low_c
+    assert choice.temperature_high_c == learnt.temperature_high_c
+    assert "learnt from" in choice.reasons[0]
+    assert f"{learnt.temperature_high_c:.0f} °C" in choice.reasons[0]
+    assert choice.risks == ()
+
+
+def test_the_furnace_bounds_what_papers_do_and_a_risk_says_so():
+    reaction = balance(("MgO", "Al2O3"), "MgAl2O4")
+    choice = choose_temperature(reaction, Atmosphere.AIR, limits(1000))
+    assert choice.temperature_c == 1000
+    assert choice.temperature_high_c > 1000
+    assert "papers would take" in choice.risks[0]
+
+
+def test_evaporation_bounds_what_papers_do():
+    top_c, why = ceiling("PbZrO3", limits())
+    assert (top_c, why) == (1200, "evaporation of Pb")
+    assert ceiling("LaOCl", limits())[1] == "evaporation of Cl"
+    assert excess_fraction("Pb", 1000) == pytest.approx(0.02)
+    assert excess_fraction("Pb", 850) == 0
+    assert all(v.onset_c < v.ceiling_c for v in VOLATILE.values())
+
+
+def test_an_element_no_paper_fired_is_refused():
+    reaction = balance(("Cf2O3", "Al2O3"), "CfAlO3")
+    with pytest.raises(TargetError, match="no firing with it was learnt from"):
+        choose_temperature(reaction, Atmosphere.AIR, limits())
+
+
+@pytest.mark.parametrize(
+    ("target", "gases", "chosen"),
+    [
+        ("LiFePO4", (Atmosphere.AIR, Atmosphere.AR_H2, Atmosphere.N2), Atmosphere.N2),
+        ("LiFePO4", (Atmosphere.AIR, Atmosphere.AR_H2), Atmosphere.AR_H2),
+        ("SrMoO3", (Atmosphere.N2, Atmosphere.AR_H2), Atmosphere.AR_H2),
+        ("BaTiO3", (Atmosphere.VACUUM, Atmosphere.AIR), Atmosphere.AIR),
+    ],
+)
+def test_the_mildest_gas_that_keeps_the_valence_is_taken(target, gases, chosen):
+    assert choose_atmosphere(target, limits(1200, *gases))[0] is chosen
+
+
+def test_vacuum_and_carbon_dioxide_are_never_taken_unasked():
+    for target in ("LiFePO4", "BaTiO3", "SrMoO3"):
+        with pytest.raises(TargetError, match="furnaces offer vacuum, CO2"):
+            choose_atmosphere(target, limits(1200, Atmosphere.VACUUM, Atmosphere.CO2))
+
+
+def test_what_hydrogen_cannot_reduce_is_refused():
+    with pytest.raises(TargetError, match="more reduced than N2, Ar or Ar/H2"):
+        choose_atmosphere("TiO", limits(1200, Atmosphere.AR_H2))
+    with pytest.raises(TargetError, match="needs Ar/H2"):
+        choose_atmosphere("SrMoO3", limits(1200, Atmosphere.N2))
