@@ -98,9 +98,8 @@ _REDUCED: Mapping[str, float] = MappingProxyType({"Fe": 2, "Cu": 1, "Mn": 2, "Sn
 _HYDROGEN: Mapping[str, float] = MappingProxyType(
     {**_REDUCED, "Mo": 4, "W": 4, "Nb": 4, "Eu": 2, "Ce": 3, "Co": 2, "Re": 4, "U": 4}
 )
-"""Valences that forming gas gives: MoO2, WO2, NbO2 and V2O3 lie above H2/H2O = 1000 at
-1000 °C in Ellingham's diagram, TiO and NbO far below; Eu²⁺ and Ce³⁺ are what phosphors are
-fired in it for."""
+"""Valences that forming gas gives near 1000 °C, by common practice: MoO2, WO2, NbO2 and V2O3
+are made in it, Eu²⁺ and Ce³⁺ are what phosphors are fired in it for; TiO and NbO are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
