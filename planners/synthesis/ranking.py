@@ -13,6 +13,7 @@ bounds its term from above. Sets are assessed in the order of that bound, and no
 once no other can come among the best.
 """
 
+import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -138,11 +139,14 @@ def _best(
         slack: By how much two scores may still come nearer.
     """
     found: list[Candidate] = []
+    best: list[float] = []  # a heap: the least of the wanted ones first
     for bound, work_out in bounded:
-        scores = sorted((c.score for c in found), reverse=True)
-        if len(found) >= wanted and bound < scores[wanted - 1] - slack:
+        if len(best) == wanted and bound < best[0] - slack:
             break
         found.append(work_out())
+        heapq.heappush(best, found[-1].score)
+        if len(best) > wanted:
+            heapq.heappop(best)
     return sorted(found, key=lambda c: (-c.score, str(c.reaction)))
 
 

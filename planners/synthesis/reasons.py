@@ -51,7 +51,7 @@ def risks(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
             f"The formation energy of {compound.formula} is an estimate "
             f"(± {compound.uncertainty_kj_per_mol:g} kJ/mol)."
         )
-    if atmosphere in (Atmosphere.N2, Atmosphere.AR):
+    if atmosphere not in (Atmosphere.AIR, Atmosphere.O2, Atmosphere.CO2):
         found.append("A leak of air into the furnace would oxidise the product.")
     return found
 
