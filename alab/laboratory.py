@@ -6,6 +6,7 @@ Flows, the HTTP service and tests use this; it knows nothing of any of them.
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -61,8 +62,10 @@ class Laboratory:
         clock: Clock,
         *,
         watch_period_s: float = 60.0,
+        data_dir: Path | None = None,
     ) -> None:
         self.lab = lab
+        self.data_dir = data_dir
         self.kinds = kinds
         self.store = store
         self.clock = clock

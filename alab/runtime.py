@@ -141,6 +141,7 @@ async def running(
                     store,
                     clock,
                     watch_period_s=SIMULATED_WATCH_PERIOD_S if simulation else WATCH_PERIOD_S,
+                    data_dir=data_dir,
                 )
                 async with _at_work(laboratory) as runtime:
                     yield runtime

@@ -26,6 +26,8 @@ from flows.context import current_laboratory
 from flows.preparation import artifact_key, prepare, regrind
 from flows.stage import ending_with_us, until_answered
 from planners.optimizer import decide as plan_next
+from planners.optimizer.memory import remembered
+from planners.optimizer.observations import Observations
 from planners.synthesis.recipes import propose
 
 log = logging.getLogger(__name__)
@@ -202,7 +204,18 @@ def _planned(laboratory: Laboratory, campaign: str, formula: str) -> Decision:
         candidates=_ranked(laboratory, campaign, formula),
         limits=laboratory.limits(),
         max_attempts=most,
+        observations=_seen_before(laboratory, formula),
     )
+
+
+def _seen_before(laboratory: Laboratory, formula: str) -> Observations | None:
+    """What earlier samples and other laboratories saw of the target's metals."""
+    with laboratory.store.begin() as session:
+        try:
+            return remembered(session, laboratory.data_dir, target=formula)
+        except BadInput as error:  # a broken file of another laboratory stops no campaign
+            log.warning("Observed reactions are left out of the decision: %s", error)
+            return None
 
 
 def _decided_recipe(laboratory: Laboratory, campaign: str, formula: str) -> Recipe | None:

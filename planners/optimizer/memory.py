@@ -14,39 +14,50 @@ from sqlalchemy.orm import Session
 from alab.errors import BadInput
 from alab.models import Attempt, Outcome, Recipe
 from alab.store.codec import decode
-from alab.store.tables import AttemptRow
+from alab.store.tables import AttemptRow, SampleRow
 from planners.optimizer.observations import Observations
+from planners.synthesis.reactions import metals
 
 FOLDER = "observations"
 
 
-def remembered(session: Session, data_dir: Path) -> Observations:
+def remembered(
+    session: Session, data_dir: Path | None, *, target: str | None = None
+) -> Observations:
     """What this laboratory saw in all its campaigns, with what others handed in.
 
     Args:
         session: The lab database; only read.
-        data_dir: The data directory.
+        data_dir: The data directory; None where there are no files of others.
+        target: Read only samples whose targets share a metal with this one, which is all
+            that bears on it; all samples if None.
 
     Raises:
         BadInput: If a file of another laboratory is broken; the message names it.
     """
-    known = Observations.from_attempts(all_attempts(session))
-    for file in sorted((data_dir / FOLDER).glob("*.json")):
+    known = Observations.from_attempts(all_attempts(session, target=target))
+    for file in sorted((data_dir / FOLDER).glob("*.json")) if data_dir is not None else ():
         known = known.merged(Observations.from_json(file, laboratory=file.stem))
     return known
 
 
-def all_attempts(session: Session) -> list[Attempt]:
-    """Every firing of every sample that was looked at, in the order they were begun."""
+def all_attempts(session: Session, *, target: str | None = None) -> list[Attempt]:
+    """Every firing of every sample that was looked at, in the order they were begun.
+
+    Args:
+        session: The lab database; only read.
+        target: Leave out samples whose targets share no metal with this one.
+    """
     rows = session.execute(
-        select(AttemptRow.sample, AttemptRow.recipe, AttemptRow.outcome)
+        select(SampleRow.target, AttemptRow.sample, AttemptRow.recipe, AttemptRow.outcome)
+        .join(SampleRow, SampleRow.name == AttemptRow.sample)
         .where(AttemptRow.outcome.is_not(None))
         .order_by(AttemptRow.id)
     )
     return [
         Attempt(sample=sample, recipe=decode(Recipe, recipe), outcome=decode(Outcome, outcome))
-        for sample, recipe, outcome in rows
-        if outcome
+        for made, sample, recipe, outcome in rows
+        if outcome and (target is None or metals(made) & metals(target))
     ]
 
 
