@@ -35,14 +35,15 @@ def residue(powder: str, temperature_c: float) -> str:
         temperature_c: Temperature of the firing.
 
     Returns:
-        A reduced formula; for a powder that leaves several metals, ``oxides of A and B``.
+        A reduced formula; for a powder that leaves several metals, ``oxides of A and B``,
+        and ``oxides of A`` for one whose usual oxide the table of compounds lacks.
     """
     decomposes_c = _decomposes_c(powder)
     if decomposes_c is None or decomposes_c > temperature_c - DECOMPOSED_BELOW_C:
         return reduced(powder)
     left = sorted(metals(powder))
-    if len(left) == 1:
-        return reduced(OXIDES.get(left[0], f"{left[0]}O"))
+    if len(left) == 1 and left[0] in OXIDES:
+        return reduced(OXIDES[left[0]])
     return f"oxides of {' and '.join(left)}"
 
 
