@@ -23,6 +23,7 @@ from alab.cli import (
 from alab.cli.analyze import analyze
 from alab.cli.calibrate import calibrate
 from alab.cli.default_command import Predicting
+from alab.cli.optimize import optimize
 from alab.cli.options import AsJson, CampaignName, DataDir, example
 from alab.cli.output import INTERRUPTED, exit_code, screen, show_result, write_error
 from alab.cli.reach import data_directory, opened
@@ -162,6 +163,13 @@ app.add_typer(
     cls=Predicting,
     help="Predict what powders do; see what reacted with what, so far.",
 )
+app.command(
+    "optimize",
+    epilog=example(
+        "alab optimize BaTiO3 --tried fired.csv --batch 4",
+        "alab optimize LiMn2O4 --data-dir my-lab",
+    ),
+)(optimize)
 app.add_typer(people.questions_app, name="questions", help="Answer what no sensor can tell.")
 app.add_typer(people.alarms_app, name="alarms", help="See and acknowledge alarms.")
 app.add_typer(

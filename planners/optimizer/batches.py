@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from alab.models import Attempt, Decision, NextStep, Recipe
 from planners.optimizer.belief import Belief, Seen, believe, graded
 from planners.optimizer.residues import residue, residues
-from planners.optimizer.strategy import Situation, give_up, powders, target_fraction
+from planners.optimizer.strategy import (
+    Situation,
+    fingerprint,
+    give_up,
+    powders,
+    target_fraction,
+)
 from planners.synthesis.thermo import written
 
 _ROOM_C = 25.0
@@ -51,11 +57,14 @@ def next_batch(situation: Situation, size: int) -> tuple[Decision, ...]:
 
 
 def filled(situation: Situation, first: Decision, size: int) -> tuple[Decision, ...]:
-    """Add other untried sets of powders to a decision, until the batch is full."""
+    """Add other untried sets of powders, then other firings, until the batch is full."""
     if first.recipe is None or size < 2:
         return (first,)
-    others = [r for r in situation.untried_sets() if powders(r) != powders(first.recipe)]
-    more = _spread(situation, others, size - 1)
+    sets = [r for r in situation.untried_sets() if powders(r) != powders(first.recipe)]
+    more = _spread(situation, sets, size - 1)
+    chosen = {fingerprint(recipe) for recipe in (first.recipe, *(r for r, _ in more))}
+    firings = [r for r in situation.untried() if fingerprint(r) not in chosen]
+    more += _spread(situation, firings, size - 1 - len(more))
     return (first, *(_decision(situation, recipe, promise) for recipe, promise in more))
 
 

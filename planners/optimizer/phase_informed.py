@@ -77,7 +77,7 @@ class PhaseInformed:
         outcome = situation.last.outcome
         if outcome is None:
             return _nothing_measured(situation)
-        if outcome.verdict is Verdict.INCONCLUSIVE or not outcome.phases:
+        if outcome.verdict is Verdict.INCONCLUSIVE:
             return _inconclusive(situation, outcome)
         evidence = read(situation.last.recipe, outcome)
         notes = _notes(evidence)
@@ -290,7 +290,7 @@ def _unfinished(situation: Situation, evidence: Evidence) -> Decision:
             f"regrinding and refiring gained less than {_LEAST_GAIN * 100:.0f} wt %",
             hotter_only=True,
         )
-    top_c, top_why = ceiling(situation.target, situation.limits)
+    top_c, top_why = _top(situation)
     wanted_c = _wanted_c(situation, evidence)
     temperature_c = snap(wanted_c, situation.limits, top_c)
     grown = evidence.target_fraction >= GROWN
@@ -305,6 +305,8 @@ def _unfinished(situation: Situation, evidence: Evidence) -> Decision:
         why = f"{left}; {temperature_c:g} °C is as hot as {top_why} permits"
         return refire(situation, temperature_c, _LONG_DWELL_S, why)
     why = f"{left}; by Jander's law {min(wanted_c, 1999):.0f} °C would finish it in 4 h"
+    if wanted_c > top_c:
+        why += f", but {top_why} permits no more"
     if grown and recipe.regrinds < _MOST_REGRINDS:
         return refire(situation, temperature_c, DWELL_S, why)
     hotter = reheated(recipe, temperature_c, DWELL_S, situation)
@@ -315,6 +317,22 @@ def _unfinished(situation: Situation, evidence: Evidence) -> Decision:
         recipe=hotter,
         reasons=(f"{why} → fresh powder at {temperature_c:g} °C.",),
     )
+
+
+def _top(situation: Situation) -> tuple[float, str]:
+    """Highest sensible temperature for the next firing, in °C, and what sets it.
+
+    The first step beyond the usual range of temperatures is taken from its end, not from
+    below: what melts or decomposes there is in no table for most targets.
+    """
+    top_c, why = ceiling(situation.target, situation.limits)
+    usual, at_c = situation.typical, situation.last.recipe.max_temperature_c
+    if usual is None:
+        return top_c, why
+    end_c = usual.temperature_c + usual.sd_c
+    if at_c + GRID_C <= end_c < top_c:
+        return end_c, f"the range of temperatures that papers take (to {end_c:.0f} °C)"
+    return top_c, why
 
 
 def _wanted_c(situation: Situation, evidence: Evidence) -> float:

@@ -1,0 +1,256 @@
+"""What was fired elsewhere, as a table that a person keeps: one line a firing.
+
+Columns: ``precursors`` (formulas with commas or + between), ``temperature_c``; and, if known,
+``target_wt_percent`` and ``phases`` (``BaTiO3 62, BaCO3 20, TiO2 18`` in weight percent),
+``dwell_h`` (4 unless given), ``atmosphere`` (air unless given), ``sample`` and
+``inconclusive`` (``yes`` where the pattern decides nothing). The names ``temperature_C`` and
+``target_wt_pct`` of published tables are understood. A line with neither a share nor phases
+is a firing that nobody measured.
+"""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from scipy.optimize import linprog
+
+from alab.errors import AlabError, BadInput
+from alab.models import (
+    Atmosphere,
+    Attempt,
+    FiringLimits,
+    Outcome,
+    PhaseAmount,
+    PrecursorAmount,
+    Recipe,
+    Verdict,
+)
+from planners.synthesis.conditions import profile
+from planners.synthesis.reactions import (
+    BalanceError,
+    atoms,
+    balance,
+    metals,
+    molar_mass_g,
+)
+from planners.synthesis.screen import check_formula
+from planners.synthesis.thermo import reduced
+
+MADE_FROM = 0.5
+"""Weight fraction of target from which a firing counts as a success, as in the laboratory."""
+
+_ESD = 0.02
+_MOST_PERCENT = 101.0
+_BATCH_MG = 1000.0
+_PHASE = re.compile(r"(?P<formula>[^\s,;:]+)[\s:]+(?P<percent>[0-9.]+)\s*%?\s*[,;]?\s*")
+
+
+def _none_if_empty(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Optional = BeforeValidator(_none_if_empty)
+
+
+class Line(BaseModel):
+    """One firing as it stands in the file."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    precursors: Annotated[str, Field(min_length=1)]
+    temperature_c: Annotated[
+        float,
+        Field(ge=100, le=2000, validation_alias=AliasChoices("temperature_c", "temperature_C")),
+    ]
+    target_wt_percent: Annotated[
+        Annotated[float, Field(ge=0, le=100)] | None,
+        Optional,
+        Field(
+            validation_alias=AliasChoices(
+                "target_wt_percent", "target_wt_pct", "target_composition_wt_pct"
+            ),
+        ),
+    ] = None
+    phases: Annotated[str | None, Optional] = None
+    dwell_h: Annotated[Annotated[float, Field(gt=0, le=1000)] | None, Optional] = None
+    atmosphere: Annotated[Atmosphere | None, Optional] = None
+    sample: Annotated[str | None, Optional] = None
+    inconclusive: Annotated[bool | None, Optional] = None
+
+
+def read_tried(
+    path: Path, target: str, limits: FiringLimits, *, made_from: float = MADE_FROM
+) -> list[Attempt]:
+    """Read what was fired for a target, in the order of the lines.
+
+    Args:
+        path: A CSV file with a heading.
+        target: Formula of the target.
+        limits: Furnace the profiles are written for; the firings themselves may exceed it.
+        made_from: Weight fraction of target from which a firing is a success.
+
+    Raises:
+        BadInput: If the file cannot be read or a line is wrong; names line, column and value.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(
+            f"cannot read {path}: {error}; give a CSV file with a heading"
+        ) from error
+    if not rows:
+        raise BadInput(
+            f"{path} holds no firing; write a heading such as "
+            "precursors,temperature_c,target_wt_percent,phases and one line a firing"
+        )
+    attempts: list[Attempt] = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            attempts.append(
+                _attempt(Line.model_validate(row), target, limits, made_from, number)
+            )
+        except ValidationError as error:
+            raise BadInput(f"{path}, line {number}: {_first_mistake(error)}") from error
+        except AlabError as error:
+            raise BadInput(f"{path}, line {number}: {error}") from error
+    return attempts
+
+
+def _attempt(
+    line: Line, target: str, limits: FiringLimits, made_from: float, number: int
+) -> Attempt:
+    names = [name.strip() for name in re.split(r"[,+]", line.precursors) if name.strip()]
+    for name in names:
+        check_formula(name)
+    return Attempt(
+        sample=line.sample or f"line {number}",
+        recipe=_recipe(line, names, target, limits),
+        outcome=_outcome(line, target, made_from),
+    )
+
+
+def _recipe(line: Line, names: Sequence[str], target: str, limits: FiringLimits) -> Recipe:
+    moles, said = _amounts(names, target)
+    per_mole_mg = _BATCH_MG / molar_mass_g(target)
+    dwell_s = 3600 * (line.dwell_h or 4.0)
+    return Recipe(
+        target=target,
+        precursors=tuple(
+            PrecursorAmount(formula=name, moles=n, mass_mg=n * molar_mass_g(name) * per_mole_mg)
+            for name, n in moles.items()
+        ),
+        reaction=said,
+        profile=profile(line.temperature_c, limits, dwell_s=dwell_s),
+        atmosphere=line.atmosphere or Atmosphere.AIR,
+    )
+
+
+def _amounts(names: Sequence[str], target: str) -> tuple[dict[str, float], str]:
+    """Moles of each powder per mole of target, and the reaction in words.
+
+    Where two powders bring the same metal the target does not tell their ratio; then the
+    smallest amount is made as large as it can be.
+    """
+    try:
+        reaction = balance(names, target)
+    except BalanceError:
+        moles = _most_even(names, target)
+        if moles is None:
+            raise
+        return moles, f"{' + '.join(names)} → {target}"
+    return {name: float(n) for name, n in reaction.reactants.items()}, str(reaction)
+
+
+def _most_even(names: Sequence[str], target: str) -> dict[str, float] | None:
+    if frozenset[str]().union(*map(metals, names)) != metals(target):
+        return None
+    elements = sorted(metals(target))
+    brought = [[float(atoms(n).get(e, 0)) for n in names] + [0.0] for e in elements]
+    found = linprog(  # the last unknown is the smallest amount
+        c=[0.0] * len(names) + [-1.0],
+        A_eq=brought,
+        b_eq=[float(atoms(target)[e]) for e in elements],
+        A_ub=np.hstack([-np.eye(len(names)), np.ones((len(names), 1))]),
+        b_ub=np.zeros(len(names)),
+    )
+    if not found.success or found.x[-1] <= 0:
+        return None
+    return dict(zip(names, found.x[:-1].tolist(), strict=True))
+
+
+def _outcome(line: Line, target: str, made_from: float) -> Outcome | None:
+    phases = _phases(line.phases) if line.phases else {}
+    if line.target_wt_percent is None and not phases:
+        return None
+    if line.target_wt_percent is not None:
+        fraction = line.target_wt_percent / 100
+    else:
+        fraction = sum(s for f, s in phases.items() if reduced(f) == reduced(target))
+    if line.inconclusive:
+        verdict = Verdict.INCONCLUSIVE
+    elif fraction >= made_from:
+        verdict = Verdict.SUCCESS
+    else:
+        verdict = Verdict.PARTIAL if fraction > 0 else Verdict.FAILED
+    return Outcome(
+        verdict=verdict,
+        target_weight_fraction=fraction,
+        target_weight_fraction_esd=_ESD,
+        phases=tuple(
+            PhaseAmount(
+                formula=reduced(formula),
+                reference="given",
+                space_group="",
+                weight_fraction=share,
+                weight_fraction_esd=_ESD,
+            )
+            for formula, share in sorted(phases.items(), key=lambda item: -item[1])
+        ),
+        r_wp_percent=0.0,
+        unexplained_fraction=0.0,
+        target=target,
+    )
+
+
+def _phases(text: str) -> Mapping[str, float]:
+    """Weight fractions out of ``BaTiO3 62, BaCO3 20``.
+
+    Raises:
+        BadInput: If it reads otherwise, or adds up to more than a whole.
+    """
+    found: dict[str, float] = {}
+    end = 0
+    for match in _PHASE.finditer(text.strip()):
+        if match.start() != end:
+            break
+        check_formula(match["formula"])
+        found[match["formula"]] = float(match["percent"]) / 100
+        end = match.end()
+    if end != len(text.strip()):
+        raise BadInput(
+            f"phases {text!r} cannot be read; write formulas with weight percent: "
+            "BaTiO3 62, BaCO3 20, TiO2 18"
+        )
+    if (total := 100 * sum(found.values())) > _MOST_PERCENT:
+        raise BadInput(f"phases {text!r} add up to {total:g} %, more than 100")
+    return found
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake = error.errors()[0]
+    column = str(mistake["loc"][0]) if mistake["loc"] else "line"
+    if mistake["type"] == "missing":
+        return f"the column {column} is missing; it is needed"
+    return f"{column} is {mistake['input']!r}: {mistake['msg']}"
