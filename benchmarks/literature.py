@@ -54,7 +54,7 @@ def precursor_figures(
     papers = {p.doi for p in parts.train}
     fresh = [i for i, ps in enumerate(targets) if not any(p.doi in papers for p in ps)]
     figures = {
-        f"precursors top-{k}": Figure(
+        f"precursor_top{k}": Figure(
             value=ours[k],
             unit="%",
             goal=GOALS[k],
@@ -146,10 +146,14 @@ def firing_figures(parts: Split, targets: Sequence[Sequence[Procedure]]) -> dict
         "ridge": _ridge(trained, tested, model.elements),
     }
     figures: dict[str, Figure] = {}
-    for name, step in (("sintering", "sintering"), ("calcination", "calcination"), ("", None)):
+    for name, step in (
+        ("temperature_mae_c", None),
+        ("temperature_mae_c_sintering", "sintering"),
+        ("temperature_mae_c_calcination", "calcination"),
+    ):
         rows = np.array([step is None or p.firing.step == step for p in tested])
         peers = ", ".join(f"{n} {e[rows].mean():.0f}" for n, e in floors.items())
-        figures[f"{name or 'any firing'} temperature, mean absolute error"] = Figure(
+        figures[name] = Figure(
             value=float(error_c[rows].mean()),
             unit="°C",
             goal=MAE_GOAL_C,
@@ -178,19 +182,19 @@ def _other_answers(
     ground = [(p.firing.reground, a.regrinds > 0.5) for p, a in pairs if p.firing.step]
     never = 100 * np.mean([not said for said, _ in ground])
     return {
-        "interval that should hold 80 %, held": Figure(
+        "temperature_interval80_coverage": Figure(
             value=100 * float(np.mean(inside)), unit="%", goal=78.0, better="higher",
             peer="80 % by design",
         ),
-        "dwell, mean factor off": Figure(
+        "dwell_factor_off": Figure(
             value=float(np.exp(np.abs(times[:, 0] - times[:, 1]).mean())), unit="×",
             goal=2.0, better="lower", peer=f"median ×{np.exp(base):.2f}; {len(times)}",
         ),
-        "gas class right": Figure(
+        "gas_right": Figure(
             value=100 * float(np.mean([said == ours for said, ours in gas])), unit="%",
             goal=float(air), better="higher", peer=f"always air {air:.1f} %; {len(gas)}",
         ),
-        "regrinding right": Figure(
+        "regrinding_right": Figure(
             value=100 * float(np.mean([said == ours for said, ours in ground])), unit="%",
             goal=float(never), better="higher", peer=f"never {never:.1f} %; {len(ground)}",
         ),

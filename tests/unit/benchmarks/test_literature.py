@@ -52,10 +52,10 @@ def test_the_projects_models_beat_their_floors_on_held_out_targets():
     if not CORPUS.is_file():
         pytest.skip(f"no text-mined reactions at {CORPUS}; set ALAB_DATA to the data folder")
     figures = measure(CORPUS, quick=True)
-    shares = [figures[f"precursors top-{k}"].value for k in DEPTHS]
+    shares = [figures[f"precursor_top{k}"].value for k in DEPTHS]
     assert all(share is not None for share in shares)
     assert shares[2] > 80
     assert shares == sorted(shares)
-    error_c = figures["sintering temperature, mean absolute error"].value
+    error_c = figures["temperature_mae_c_sintering"].value
     assert error_c is not None
     assert error_c < 105
