@@ -160,7 +160,38 @@ def firing_figures(parts: Split, targets: Sequence[Sequence[Procedure]]) -> dict
             better="lower",
             peer=f"{peers} in this run; language models 73–126; {rows.sum()} procedures",
         )
+    between, ours = _between_papers(tested, error_c)
+    figures["temperature_mae_c_where_papers_repeat"] = Figure(
+        value=ours,
+        unit="°C",
+        goal=between,
+        better="lower",
+        peer=f"median of the other papers on the very same target {between:.0f}",
+    )
     return figures | _other_answers(tested, answers)
+
+
+def _between_papers(
+    tested: Sequence[Procedure], error_c: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> tuple[float, float]:
+    """How far papers on one target lie apart, and the model's error on the same firings.
+
+    Returns:
+        Mean distance of a firing from the median of the others of its target, and the
+        model's mean error there: no model of the target alone does much better than the
+        first.
+    """
+    same: defaultdict[tuple[tuple[str, float], ...], list[int]] = defaultdict(list)
+    for i, procedure in enumerate(tested):
+        same[tuple(sorted(procedure.shares.items()))].append(i)
+    apart: list[float] = []
+    ours: list[float] = []
+    for members in same.values():
+        for i in members if len(members) > 1 else ():
+            others = [_temperature(tested[j]) for j in members if j != i]
+            apart.append(abs(_temperature(tested[i]) - float(np.median(others))))
+            ours.append(float(error_c[i]))
+    return float(np.mean(apart)), float(np.mean(ours))
 
 
 def _other_answers(
