@@ -3,7 +3,8 @@
 A table has a row for each set of precursors and temperature: ``precursors`` (formulas with
 commas), ``temperature_C``, and ``target_wt_pct``, or ``target_composition_wt_pct``. Beside it
 may stand ``Rxn_TD.csv`` (driving forces in meV/atom, as ARROWS3 writes them) and
-``*_products_from_log.csv`` (the phases found). A strategy is asked for a firing, is told
+``*_products_from_log.csv`` (the phases found); without the former, the project's own energies
+stand in as far as they reach. A strategy is asked for a firing, is told
 what the table says, and is asked again until it has had every row or gives up.
 
 Temperatures at which not every set was fired are left out, so that no strategy is
@@ -12,7 +13,7 @@ favoured by where the experimenters looked.
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -39,7 +40,13 @@ from planners.optimizer.observations import Observations
 from planners.optimizer.strategy import Situation, Strategy, powders
 from planners.optimizer.usual import Typical
 from planners.synthesis.reactions import try_balance
-from planners.synthesis.thermo import reduced
+from planners.synthesis.thermo import (
+    KJ_PER_MOL_PER_EV,
+    MissingThermoError,
+    gas_potential_kj_per_mol,
+    gibbs_kj_per_mol,
+    reduced,
+)
 
 PURE = 0.995
 """Weight fraction from which on a result counts as pure; the tables give whole percent."""
@@ -50,6 +57,7 @@ reaction energies between oxides (Hautier et al., Phys. Rev. B 85, 155208, 2012:
 
 _YIELDS = ("target_wt_pct", "target_composition_wt_pct")
 _DWELL_S = 12 * 3600.0
+_ENERGIES_AT_C = 800.0
 _RAMP_C_PER_MIN = 10.0
 _ESD = 0.01
 
@@ -152,19 +160,24 @@ def read_table(path: Path, target: str) -> ExperimentTable:
             f"{path}: a table needs rows with the columns precursors, temperature_C and "
             f"{' or '.join(_YIELDS)}"
         )
-    known, found = _reactions(path.parent), _phases(path.parent)
-    experiments = []
+    yields: dict[tuple[tuple[str, ...], float], list[float]] = {}
     for number, row in enumerate(rows, start=2):
+        if not row[column].strip():
+            continue  # not measured
         try:
-            names = [p.strip() for p in row["precursors"].split(",")]
+            names = tuple(p.strip() for p in row["precursors"].split(","))
             at_c, fraction = float(row["temperature_C"]), float(row[column]) / 100
-            recipe = _recipe(target, names, at_c, known)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"{path}, line {number}: {error}; correct the row") from error
+        yields.setdefault((names, at_c), []).append(fraction)
+    known = _reactions(path.parent) or _by_energies(target, {n for n, _ in yields})
+    found = _phases(path.parent)
+    experiments = []
+    for (names, at_c), fractions in yields.items():
+        recipe = _recipe(target, names, at_c, known)
         phases = found.get((powders(recipe), at_c), ())
-        experiments.append(
-            Experiment(recipe=recipe, outcome=_outcome(fraction, phases, target))
-        )
+        outcome = _outcome(fmean(fractions), phases, target)
+        experiments.append(Experiment(recipe=recipe, outcome=outcome))
     kept = _everywhere(experiments)
     kept.sort(key=lambda e: (-e.recipe.score, sorted(powders(e.recipe)), _at_c(e)))
     return ExperimentTable(name=path.stem, target=target, experiments=tuple(kept))
@@ -287,8 +300,8 @@ def _recipe(
     target: str, names: Sequence[str], at_c: float, known: Mapping[frozenset[str], _Reaction]
 ) -> Recipe:
     reaction = known.get(frozenset(reduced(name) for name in names))
-    # a set without an energy is one that nobody could rank: it goes behind those ranked
-    least = min((r.force_mev_per_atom for r in known.values()), default=0.0)
+    # a set without an energy is one that nobody could rank: it stands in the middle
+    middle = fmean([r.force_mev_per_atom for r in known.values()] or [0.0])
     moles = reaction.moles if reaction is not None else _balanced(names, target)
     return Recipe(
         target=target,
@@ -306,7 +319,7 @@ def _recipe(
                 Segment(ramp_c_per_min=_RAMP_C_PER_MIN, temperature_c=at_c, dwell_s=_DWELL_S),
             )
         ),
-        score=reaction.force_mev_per_atom if reaction is not None else least,
+        score=reaction.force_mev_per_atom if reaction is not None else middle,
     )
 
 
@@ -315,6 +328,32 @@ def _balanced(names: Sequence[str], target: str) -> dict[str, float]:
     if reaction is None:
         return {}
     return {reduced(name): float(moles) for name, moles in reaction.reactants.items()}
+
+
+def _by_energies(
+    target: str, sets: Iterable[tuple[str, ...]]
+) -> dict[frozenset[str], _Reaction]:
+    """Driving forces from the project's own energies, up to a constant of the target."""
+    found: dict[frozenset[str], _Reaction] = {}
+    for names in sets:
+        reaction = try_balance(names, target)
+        if reaction is None:
+            continue
+        try:
+            change_kj = sum(
+                float(n) * gas_potential_kj_per_mol(gas, _ENERGIES_AT_C, Atmosphere.AIR)
+                for gas, n in reaction.gases.items()
+            ) - sum(
+                float(n) * gibbs_kj_per_mol(powder, _ENERGIES_AT_C)
+                for powder, n in reaction.reactants.items()
+            )
+        except MissingThermoError:
+            continue
+        size = Composition(target).num_atoms * KJ_PER_MOL_PER_EV / 1000
+        found[frozenset(map(reduced, names))] = _Reaction(
+            moles=_balanced(names, target), force_mev_per_atom=-change_kj / size
+        )
+    return found
 
 
 def _outcome(fraction: float, phases: Sequence[tuple[str, float]], target: str) -> Outcome:

@@ -2,7 +2,8 @@
 
 * ``ybco_…``, ``ntmo_best``: firings a strategy needs in tables of finished experiments, the
   mean over seeds (see benchmarks.recipe_tables); every strategy runs side by side.
-  ``--table FILE --target FORMULA`` runs them on another table instead.
+  ``--table FILE [--target FORMULA]`` runs them on another table instead; its figures keep
+  these names, so that whoever reads them need not know the table.
 * ``precursor_top…``, ``temperature_mae_c``: the models learnt from the literature, on targets
   held out (see benchmarks.literature).
 * ``plan_seconds``: one target from a shelf of 200 compounds (see benchmarks.plan_speed).
@@ -42,6 +43,7 @@ from planners.optimizer.orders import DrivingForceOrder, RandomOrder
 from planners.optimizer.phase_informed import PhaseInformed
 from planners.optimizer.strategy import Strategy
 from planners.optimizer.usual import usual_firing
+from planners.synthesis.reactions import metals
 from planners.synthesis.thermo import reduced
 
 DEFAULT_DATA = (
@@ -119,14 +121,11 @@ def _tables(data: Path, seeds: int) -> dict[str, Figure]:
 
 
 def _other_table(path: Path, target: str | None, seeds: int) -> dict[str, Figure]:
-    formula = target or _product(path.parent)
-    if formula is None:
-        raise SystemExit(f"{path}: name the target with --target FORMULA")
+    formula = target or _product(path.parent) or _oxide_of(path)
     table = read_table(path, formula)
     runs = race(table, path.parent, seeds)
-    if not table.pure:
-        return _best_figures(table.name, runs)
-    return _pure_figures(table.name, runs, {})
+    figures = _best_figures("ntmo", runs)
+    return _pure_figures("ybco", runs, {}) | figures if table.pure else figures
 
 
 def race(table: ExperimentTable, folder: Path, seeds: int) -> dict[str, list[Run]]:
@@ -275,6 +274,23 @@ def _with_more_oxygen(
     more = Composition(wanted)["O"] - Composition(known)["O"]
     if known in energies and "O2" in energies:
         yield wanted, energies[known] + more / 2 * energies["O2"]
+
+
+def _oxide_of(path: Path) -> str:
+    """A stand-in for a target that nobody named: an oxide of all metals of the table.
+
+    Raises:
+        BadInput: If the file has no column of precursors.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            named = [row["precursors"] for row in csv.DictReader(file)]
+    except (OSError, KeyError) as error:
+        raise BadInput(f"{path}: no column precursors can be read ({error})") from error
+    held = frozenset[str]().union(*(metals(p.strip()) for s in named for p in s.split(",")))
+    formula = f"{''.join(sorted(held))}O{len(held)}"
+    print(f"{path}: no target is named; {formula} stands in. Name it with --target FORMULA.")
+    return formula
 
 
 def _product(folder: Path) -> str | None:
