@@ -6,6 +6,7 @@ from the user's copy of the corpus: those whose target's embedding is near (cosi
 the share of powders they have in common (Jaccard).
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -24,6 +25,9 @@ from planners.literature.vocabulary import Vocabulary, questions, shares_of
 
 MODEL_FILE = "precursors.npz"
 CITATIONS = 3
+
+_WATER = re.compile(r"\(H2O\)\d*$|[·.*]\d*H2O$")
+"""Water of hydration at the end of a formula, which the vocabulary knows none with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,33 @@ def recommend(
         TargetError: If no set of the powders makes the target; names what is missing.
         BadInput: If the target is no formula, holds an unknown element, or ``count`` < 1.
     """
+    cited, note = _corpus(corpus)
+    speller, shares = model or shipped_model(), shares_of(target)
+    suggestions: list[PrecursorSuggestion] = []
+    for written, probability in likely_sets(
+        target, count=count, available=available, model=model
+    ):
+        powders = tuple(sorted(map(reduced_formula, written)))
+        similar = () if cited is None else cite(speller, cited, shares, powders)
+        suggestions.append(
+            PrecursorSuggestion(
+                precursors=written, probability=probability, similar=similar, note=note
+            )
+        )
+    return suggestions
+
+
+def likely_sets(
+    target: str,
+    *,
+    count: int = 10,
+    available: Collection[str] | None = None,
+    model: Speller | None = None,
+) -> list[tuple[tuple[str, ...], float]]:
+    """The likeliest precursor sets and their probabilities, best first, without citations.
+
+    Args and errors are those of :func:`recommend`.
+    """
     if count < 1:
         raise BadInput(f"count is {count}; ask for at least 1 precursor set")
     speller = model or shipped_model()
@@ -73,18 +104,10 @@ def recommend(
     found = speller.search(shares, count, tokens)
     if not found:
         raise TargetError(_nothing(target, vocabulary, shares, tokens))
-    cited, note = _corpus(corpus)
-    suggestions: list[PrecursorSuggestion] = []
-    for chosen, probability in found:
-        powders = tuple(sorted(vocabulary.powders[t] for t in chosen))
-        similar = () if cited is None else cite(speller, cited, shares, powders)
-        written = tuple(vocabulary.written[vocabulary.token[powder]] for powder in powders)
-        suggestions.append(
-            PrecursorSuggestion(
-                precursors=written, probability=probability, similar=similar, note=note
-            )
-        )
-    return suggestions
+    return [
+        (tuple(vocabulary.written[t] for t in _by_name(vocabulary, chosen)), probability)
+        for chosen, probability in found
+    ]
 
 
 def literature_score(target: str, precursors: Sequence[str]) -> float:
@@ -105,15 +128,51 @@ def literature_scores(
         BadInput: If the target or a precursor is no formula, or holds an unknown element.
     """
     speller = model or shipped_model()
-    shares = shares_of(target)
-    logs = speller.log_probabilities(
-        shares, [[reduced_formula(powder) for powder in powders] for powders in sets]
-    )
-    best = speller.search(shares, 1)
-    if not best:
+    logs, top = _logs(speller, target, sets)
+    asked = len(questions(speller.vocabulary, shares_of(target)))
+    if not np.isfinite(top):
         return [0.0] * len(sets)
-    top = max(float(np.log(best[0][1])), float(logs.max(initial=-np.inf)))
-    return np.exp((logs - top) / len(questions(speller.vocabulary, shares))).tolist()
+    return np.exp((logs - top) / asked).tolist()
+
+
+def literature_probabilities(
+    target: str, sets: Sequence[Sequence[str]], *, model: Speller | None = None
+) -> list[float]:
+    """The probability that a paper which makes the target uses exactly each set.
+
+    It is 0 for a set that no procedure could have used.
+
+    Raises:
+        BadInput: If the target or a precursor is no formula, or holds an unknown element.
+    """
+    logs, _ = _logs(model or shipped_model(), target, sets)
+    return np.exp(logs).tolist()
+
+
+def is_known(powder: str) -> bool:
+    """Whether a procedure that was learnt from uses a powder."""
+    return _spelled(shipped_model().vocabulary, powder) is not None
+
+
+def anhydrous(powder: str) -> str:
+    """The reduced formula of a powder without water of hydration, as papers are read."""
+    dry = _WATER.sub("", powder)
+    return reduced_formula(dry or powder)
+
+
+def procedures_like(
+    target: str, precursors: Sequence[str], *, corpus: Path | None = None
+) -> tuple[tuple[Procedure, ...], str]:
+    """Procedures most like a target made from some powders, best first.
+
+    Returns:
+        The procedures, and why there are none: empty where there are.
+    """
+    try:
+        path = corpus_path(corpus)
+        return _cited(path, target, tuple(precursors)), ""
+    except BadInput as error:
+        return (), f"no citation: {error}"
 
 
 def cite(
@@ -123,12 +182,23 @@ def cite(
     powders: Sequence[str],
     count: int = CITATIONS,
 ) -> tuple[Procedure, ...]:
-    """Procedures of a corpus most like a target made from some powders, best first."""
+    """Procedures of a corpus most like a target made from some powders, one of each paper."""
     procedures, embeddings = _embedded(speller, corpus)
     near = embeddings @ speller.embed(speller.vocabulary.describe(shares)[None])[0]
     shared = np.array([_jaccard(p.precursors, powders) for p in procedures])
-    order = np.argsort(-near * shared, kind="stable")[:count]
-    return tuple(procedures[i] for i in order if shared[i] > 0)
+    papers: dict[str, Procedure] = {}
+    for i in np.argsort(-near * shared, kind="stable"):
+        if len(papers) == count or shared[i] == 0:
+            break
+        papers.setdefault(procedures[i].doi, procedures[i])
+    return tuple(papers.values())
+
+
+def as_papers_write(powder: str) -> str:
+    """A powder as papers write it: NH4H2PO4, not H6NO4P."""
+    vocabulary = shipped_model().vocabulary
+    token = vocabulary.token.get(reduced_formula(powder))
+    return powder if token is None else vocabulary.written[token]
 
 
 @cache
@@ -163,9 +233,36 @@ def save_model(speller: Speller, path: Path) -> None:
     write_model(path, {**words, **speller.network})
 
 
+def _by_name(vocabulary: Vocabulary, tokens: Collection[int]) -> list[int]:
+    return sorted(tokens, key=lambda token: vocabulary.powders[token])
+
+
 def _tokens(vocabulary: Vocabulary, powders: Collection[str]) -> list[int]:
     known = vocabulary.token
-    return [known[p] for p in sorted({reduced_formula(p) for p in powders}) if p in known]
+    return sorted({known[s] for powder in powders if (s := _spelled(vocabulary, powder))})
+
+
+def _spelled(vocabulary: Vocabulary, powder: str) -> str | None:
+    """A powder as the vocabulary has it; a hydrate is known by its anhydrous salt."""
+    return next(
+        (p for p in (reduced_formula(powder), anhydrous(powder)) if p in vocabulary.token), None
+    )
+
+
+def _logs(speller: Speller, target: str, sets: Sequence[Sequence[str]]) -> tuple[Floats, float]:
+    """Logarithms of the probability of each set, and of the likeliest set of all."""
+    vocabulary, shares = speller.vocabulary, shares_of(target)
+    spelled = [[_spelled(vocabulary, powder) or "" for powder in powders] for powders in sets]
+    logs = speller.log_probabilities(shares, spelled)
+    best = [float(np.log(probability)) for _, probability in speller.search(shares, 1)]
+    return logs, max([*best, float(logs.max(initial=-np.inf))])
+
+
+@lru_cache(maxsize=256)
+def _cited(path: Path, target: str, precursors: tuple[str, ...]) -> tuple[Procedure, ...]:
+    speller = shipped_model()
+    spelled = [_spelled(speller.vocabulary, p) or reduced_formula(p) for p in precursors]
+    return cite(speller, path, shares_of(target), spelled)
 
 
 def _nothing(

@@ -23,6 +23,12 @@ GRID_C = 50.0
 
 LOWEST_FIRING_C = 500.0
 DWELL_S = 4 * 3600.0
+"""The first dwell: what is incomplete then is ground and refired, which does more than time."""
+
+LONGER_H = 8.0
+"""Papers that hold a firing this long hold it much longer than the first dwell."""
+
+SHORTEST_DWELL_H, LONGEST_DWELL_H = 2.0, 24.0
 SLOW_RAMP_C_PER_MIN, SLOW_RAMP_UNTIL_C = 2.0, 300.0
 """Gases of salts leave below here; faster heating throws powder out of the crucible."""
 
@@ -110,6 +116,8 @@ class FiringChoice:
         temperature_c: Setpoint on the grid (or the furnace's limit).
         temperature_low_c: Lower end of what 80 % of papers would take, before any bound.
         temperature_high_c: Upper end.
+        papers_dwell_h: How long papers would hold it, within 2 to 24 h.
+        papers_regrind: Probability that papers grind the powder and fire it again.
         reasons: Why, in sentences.
         risks: What it does not rule out, in sentences.
     """
@@ -117,6 +125,8 @@ class FiringChoice:
     temperature_c: float
     temperature_low_c: float
     temperature_high_c: float
+    papers_dwell_h: float
+    papers_regrind: float
     reasons: tuple[str, ...]
     risks: tuple[str, ...]
 
@@ -200,10 +210,14 @@ def choose_temperature(
     if downhill_c is not None and downhill_c > temperature_c:
         temperature_c = snap(downhill_c, limits, ceiling_c)
         reasons.append(f"raised to {temperature_c:g} °C, where the reaction runs downhill")
+    dwell_h = min(max(learnt.dwell_h, SHORTEST_DWELL_H), LONGEST_DWELL_H)
+    reasons.append(_dwell_words(dwell_h, learnt.regrinds))
     return FiringChoice(
         temperature_c=temperature_c,
         temperature_low_c=learnt.temperature_low_c,
         temperature_high_c=learnt.temperature_high_c,
+        papers_dwell_h=dwell_h,
+        papers_regrind=learnt.regrinds,
         reasons=tuple(reasons),
         risks=tuple(risks),
     )
@@ -257,6 +271,14 @@ def profile(temperature_c: float, limits: FiringLimits, *, dwell_s: float = DWEL
             Segment(ramp_c_per_min=fast, temperature_c=temperature_c, dwell_s=dwell_s),
         )
     )
+
+
+def _dwell_words(papers_dwell_h: float, regrind: float) -> str:
+    papers = f"papers hold about {papers_dwell_h:.0f} h, and {regrind * 100:.0f} % regrind"
+    first = f"{DWELL_S / 3600:g} h"
+    if papers_dwell_h < LONGER_H:
+        return f"{first}: {papers}"
+    return f"{first} first: {papers}; here an incomplete firing is ground and fired again"
 
 
 def _learnt(reaction: Reaction) -> Conditions:

@@ -5,8 +5,8 @@ A score adds up (larger is better, comparable within one target only):
 * 10 × the driving force of the last, target-forming step, in eV/atom, at most 0.3, and the
   driving force that early decomposition leaves, at most 0.5 (:mod:`pathways`);
 * −1 × C1 and −1 × C2, in eV/atom, each within ± 0.3 (:mod:`selectivity`);
-* how usual the powders are, 0 to 1; −0.3 for each beyond the first; −0.2 × the share of
-  mass lost as gas; the penalties of :mod:`practical`.
+* how usual the powders are for the target, 0 to 1 (:mod:`precedent`); −0.3 for each beyond
+  the first; −0.2 × the share of mass lost as gas; the penalties of :mod:`practical`.
 
 The last step is what the solids can release less what earlier steps spent, so that energy
 bounds its term from above. Sets are assessed in the order of that bound, and no further
@@ -26,13 +26,17 @@ from planners.synthesis.conditions import FiringChoice
 from planners.synthesis.enumeration import PrecursorSets
 from planners.synthesis.grand_potential import FloatArray, grand_potential_ev_per_metal_atom
 from planners.synthesis.pathways import Pathway, predict_pathway, residue
-from planners.synthesis.practical import families, penalty, usualness
+from planners.synthesis.practical import families, penalty
+from planners.synthesis.precedent import usual_by_family, usual_sets
 from planners.synthesis.reactions import Reaction, atoms, has_energy, metals, molar_mass_g
 from planners.synthesis.selectivity import Selectivity, selectivity
 from planners.synthesis.thermo import MissingThermoError
 
 MOST_ASSESSED = 200
 """Sets that are assessed in full; beyond them only the bound is known."""
+
+MOST_ASKED = 1000
+"""Sets for which papers are asked how usual they are; beyond them the families tell."""
 
 _UNKNOWN_FORCE_SCORE = 1.0
 _LAST_WEIGHT, _LAST_CAP = 10.0, 0.3
@@ -66,15 +70,24 @@ class Candidate:
     score: float
 
 
-def assess(reaction: Reaction, firing: FiringChoice, atmosphere: Atmosphere) -> Candidate:
-    """Predict the pathway of a set and score it, without what competes."""
+def assess(
+    reaction: Reaction, firing: FiringChoice, atmosphere: Atmosphere, usual: float
+) -> Candidate:
+    """Predict the pathway of a set and score it, without what competes.
+
+    Args:
+        reaction: The balanced reaction.
+        firing: How hot.
+        atmosphere: Gas of the furnace.
+        usual: How usual the powders are, 0 to 1 (``precedent.usual_sets``).
+    """
     pathway = predict_pathway(reaction, firing.temperature_c, atmosphere)
     return Candidate(
         reaction=reaction,
         firing=firing,
         pathway=pathway,
         selectivity=None,
-        score=_practicality(reaction) + _force_score(pathway),
+        score=usual + _practicality(reaction) + _force_score(pathway),
     )
 
 
@@ -94,7 +107,7 @@ def with_competition(candidate: Candidate, atmosphere: Atmosphere) -> Candidate:
 
 def best_candidates(
     sets: PrecursorSets,
-    assessed: Callable[[Reaction], Candidate],
+    assessed: Callable[[Reaction, float], Candidate],
     temperature_c: float,
     atmosphere: Atmosphere,
     wanted: int,
@@ -103,15 +116,21 @@ def best_candidates(
 
     Args:
         sets: Sets that balance.
-        assessed: How to assess one, without what competes.
+        assessed: How to assess one that is so usual, without what competes.
         temperature_c: Temperature for the bound.
         atmosphere: Gas of the furnace.
         wanted: How many of the best are needed.
     """
-    bounds = score_bounds(sets, temperature_c, atmosphere)
+    guessed = score_bounds(sets, temperature_c, atmosphere, usual_by_family(sets))
+    asked = sets.only(np.argsort(-guessed, kind="stable")[:MOST_ASKED])
+    usual = usual_sets(asked)
+    bounds = score_bounds(asked, temperature_c, atmosphere, usual)
     order = np.argsort(-bounds, kind="stable")[:MOST_ASSESSED]
     assessed_first = _best(
-        [(float(bounds[row]), partial(_assessed_row, assessed, sets, row)) for row in order],
+        [
+            (float(bounds[row]), partial(_assessed_row, assessed, asked, usual, row))
+            for row in order
+        ],
         wanted,
         slack=_MOST_GAIN + _MOST_LOSS,
     )
@@ -123,9 +142,12 @@ def best_candidates(
 
 
 def _assessed_row(
-    assessed: Callable[[Reaction], Candidate], sets: PrecursorSets, row: np.int64
+    assessed: Callable[[Reaction, float], Candidate],
+    sets: PrecursorSets,
+    usual: FloatArray,
+    row: np.int64,
 ) -> Candidate:
-    return assessed(sets.reaction(int(row)))
+    return assessed(sets.reaction(int(row)), float(usual[row]))
 
 
 def _best(
@@ -151,16 +173,22 @@ def _best(
 
 
 def score_bounds(
-    sets: PrecursorSets, temperature_c: float, atmosphere: Atmosphere
+    sets: PrecursorSets, temperature_c: float, atmosphere: Atmosphere, usual: FloatArray
 ) -> FloatArray:
-    """Upper bounds of the scores without what competes, at a temperature; shape (sets,)."""
+    """Upper bounds of the scores without what competes, at a temperature; shape (sets,).
+
+    Args:
+        sets: Sets that balance.
+        temperature_c: Temperature of the firing.
+        atmosphere: Gas of the furnace.
+        usual: How usual the powders of each set are, 0 to 1; shape (sets,).
+    """
     force = _solid_force(sets, temperature_c, atmosphere)
     most = _LAST_WEIGHT * np.clip(force, _LEAST_FORCE, _LAST_CAP) + np.clip(
         force, _LEAST_FORCE, _SOLID_CAP
     )
     energy = np.where(np.isnan(force), _UNKNOWN_FORCE_SCORE, most)
     number = np.sum(sets.members >= 0, axis=1)
-    usual = _per_powder(sets, [usualness(p) for p in sets.powders]).sum(axis=1) / number
     against = _per_powder(sets, [penalty(p) for p in sets.powders]).sum(axis=1)
     weights = [molar_mass_g(p) for p in sets.powders]
     weighed = np.sum(sets.moles * _per_powder(sets, weights), axis=1)
@@ -168,15 +196,20 @@ def score_bounds(
     return energy + usual - against - _PRECURSOR_COST * (number - 1) - _LOSS_COST * lost
 
 
-def choose_different(ranked: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Take the best, then sets of other precursor families, then any, best score first.
+def choose_different(
+    ranked: Sequence[Candidate], count: int, literature: Candidate | None = None
+) -> list[Candidate]:
+    """Take the best, the literature's, sets of other families, then any; best score first.
 
     Args:
         ranked: Candidates, best first.
         count: Most to take.
+        literature: The one of them that papers would take first, if they would take one.
     """
-    taken: list[Candidate] = []
-    seen: set[frozenset[tuple[str, str]]] = set()
+    taken = [*ranked[:1]]
+    if literature is not None and literature not in taken:
+        taken.append(literature)
+    seen = {families(tuple(candidate.reaction.reactants)) for candidate in taken}
     for candidate in ranked:
         kind = families(tuple(candidate.reaction.reactants))
         if kind not in seen and candidate.score >= ranked[0].score - _WORTH_A_TRY:
@@ -203,8 +236,7 @@ def _competition_cost(found: Selectivity) -> float:
 
 def _practicality(reaction: Reaction) -> float:
     powders = tuple(reaction.reactants)
-    score = sum(map(usualness, powders)) / len(powders)
-    score -= _PRECURSOR_COST * (len(powders) - 1)
+    score = -_PRECURSOR_COST * (len(powders) - 1)
     score -= _LOSS_COST * mass_loss_fraction(reaction)
     return score - sum(map(penalty, powders))
 

@@ -5,6 +5,7 @@ from alab.models import Atmosphere
 from planners.synthesis.conditions import VOLATILE, excess_fraction
 from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM, Pathway
 from planners.synthesis.practical import concerns, firing_concerns
+from planners.synthesis.precedent import Precedent, precedent_reasons, precedent_risks
 from planners.synthesis.ranking import Candidate
 from planners.synthesis.reactions import (
     Reaction,
@@ -17,11 +18,14 @@ from planners.synthesis.selectivity import Selectivity, inverse_hull_energy_ev_p
 from planners.synthesis.thermo import MissingThermoError, find, written
 
 
-def reasons(candidate: Candidate, atmosphere: Atmosphere, gas_reason: str) -> list[str]:
-    """Why a set, in sentences: energies, competition, temperature, gas, excess."""
+def reasons(
+    candidate: Candidate, precedent: Precedent, atmosphere: Atmosphere, gas_reason: str
+) -> list[str]:
+    """Why a set, in sentences: papers, energies, competition, firing, gas, excess."""
     reaction, firing = candidate.reaction, candidate.firing
     excess = _excess_sentence(reaction, firing.temperature_c)
     return [
+        *precedent_reasons(precedent),
         *_force_reasons(candidate, atmosphere),
         *_hull_reasons(candidate, atmosphere),
         *_competition_reasons(candidate.selectivity),
@@ -31,10 +35,11 @@ def reasons(candidate: Candidate, atmosphere: Atmosphere, gas_reason: str) -> li
     ]
 
 
-def risks(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
+def risks(candidate: Candidate, precedent: Precedent, atmosphere: Atmosphere) -> list[str]:
     """What may go wrong, in sentences."""
     reaction, at_c = candidate.reaction, candidate.firing.temperature_c
-    found = [_sentence(risk) for risk in candidate.firing.risks]
+    found = precedent_risks(precedent)
+    found += [_sentence(risk) for risk in candidate.firing.risks]
     found += _energy_risks(candidate, atmosphere)
     found += [
         f"{element} evaporates above {VOLATILE[element].onset_c:g} °C."
@@ -70,9 +75,11 @@ def _force_reasons(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
     if pathway is None:
         return [_unknown(candidate.reaction, at_c)]
     error_mev = uncertainty_ev_per_atom(candidate.reaction, at_c) * 1000
+    total_mev = pathway.total_ev_per_atom * 1000
+    way = "downhill" if total_mev > 0 else "uphill"
     total = (
-        f"The reaction runs downhill by {pathway.total_ev_per_atom * 1000:.0f} ± "
-        f"{error_mev:.0f} meV/atom at {at_c:g} °C in {atmosphere}."
+        f"The reaction runs {way} by {abs(total_mev):.0f} ± {error_mev:.0f} meV/atom at "
+        f"{at_c:g} °C in {atmosphere}."
     )
     if not pathway.steps:
         return [total, "The target is the first phase expected to form."]
@@ -136,7 +143,9 @@ def _competition_reasons(found: Selectivity | None) -> list[str]:
 def _energy_risks(candidate: Candidate, atmosphere: Atmosphere) -> list[str]:
     found: list[str] = []
     pathway, rival = candidate.pathway, candidate.selectivity
-    if pathway is not None and pathway.last_step_ev_per_atom < SLUGGISH_EV_PER_ATOM:
+    if pathway is not None and pathway.total_ev_per_atom <= 0:
+        found.append("By the known energies this reaction does not run; papers report it.")
+    elif pathway is not None and pathway.last_step_ev_per_atom < SLUGGISH_EV_PER_ATOM:
         found.append(
             f"The last step has {_left_mev(pathway):.0f} meV/atom; "
             f"below {SLUGGISH_EV_PER_ATOM * 1000:.0f} reactions are slow."

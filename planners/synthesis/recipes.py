@@ -1,9 +1,9 @@
 """Recipes for a target: which powders, how much of each, how hot, and why.
 
 Every set of precursors that balances is ranked by the driving force of its last,
-target-forming step, by what competes, and by practicality (:mod:`ranking`). The best are
-returned: sets of different precursor families first, then other sets, then other firing
-conditions of the best set.
+target-forming step, by what competes, by what papers do, and by practicality
+(:mod:`ranking`). The best are returned, and the set that papers would take first: sets of
+different precursor families first, then other sets, then other firings of the best set.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +16,7 @@ from alab.models import Atmosphere, FiringLimits, Recipe
 from planners.synthesis.conditions import (
     DWELL_S,
     GRID_C,
+    LONGER_H,
     ceiling,
     choose_atmosphere,
     choose_temperature,
@@ -25,7 +26,14 @@ from planners.synthesis.conditions import (
 from planners.synthesis.doses import DoseError, Doses
 from planners.synthesis.enumeration import PrecursorSets, enumerate_sets
 from planners.synthesis.practical import check_forbidden_elements, usable_powders
-from planners.synthesis.ranking import Candidate, assess, best_candidates, choose_different
+from planners.synthesis.precedent import Precedent, likeliest_set, precedents, usual_sets
+from planners.synthesis.ranking import (
+    Candidate,
+    assess,
+    best_candidates,
+    choose_different,
+    with_competition,
+)
 from planners.synthesis.reactions import BalanceError, Reaction, balance, metals
 from planners.synthesis.reasons import known_force, reasons, risks
 from planners.synthesis.screen import check_target
@@ -101,12 +109,18 @@ def propose(
         shelf, forbidden_elements=banned, forbidden_precursors=forbidden_precursors
     )
     sets = _balanced(formula, powders, left_out, gas.atmosphere, max_precursors)
-    ranked = _ranked(sets, gas.atmosphere, limits, count)
+    ranked, literature = _ranked(sets, gas.atmosphere, limits, count)
     doses = Doses(shelf, batch_mass_mg, dose_resolution_mg, min_dose_mg)
-    chosen = choose_different(_dosable(ranked, doses), count)
-    recipes = [_recipe(candidate, gas, limits, doses) for candidate in chosen]
-    lowest = min(recipe.score for recipe in recipes)
-    return recipes + _variants(recipes[0], lowest, limits, doses)[: count - len(recipes)]
+    dosable = _dosable(ranked, doses)
+    chosen = choose_different(dosable, count, literature if literature in dosable else None)
+    done = precedents(formula, [tuple(c.reaction.reactants) for c in chosen])
+    recipes = [
+        _recipe(candidate, precedent, gas, limits, doses)
+        for candidate, precedent in zip(chosen, done, strict=True)
+    ]
+    lowest, papers_dwell_h = recipes[-1].score, chosen[0].firing.papers_dwell_h
+    variants = _variants(recipes[0], lowest, papers_dwell_h, limits, doses)
+    return recipes + variants[: count - len(recipes)]
 
 
 def precursor_sets(
@@ -191,15 +205,25 @@ def _why_not(target: str, powders: Sequence[str], atmosphere: Atmosphere, most: 
 
 def _ranked(
     sets: PrecursorSets, atmosphere: Atmosphere, limits: FiringLimits, count: int
-) -> list[Candidate]:
-    def assessed(reaction: Reaction) -> Candidate:
+) -> tuple[list[Candidate], Candidate | None]:
+    """The best candidates, best first, and the one of them that papers would take."""
+
+    def assessed(reaction: Reaction, usual: float) -> Candidate:
         firing = choose_temperature(reaction, atmosphere, limits)
-        return assess(reaction, firing, atmosphere)
+        return assess(reaction, firing, atmosphere, usual)
 
     usual = choose_temperature(sets.reaction(0), atmosphere, limits)
     wanted = count * _GOOD_SETS_A_RECIPE
     ranked = best_candidates(sets, assessed, usual.temperature_c, atmosphere, wanted)
-    return _downhill(sets.target, ranked)
+    ranked = _downhill(sets.target, ranked)
+    row = likeliest_set(sets)
+    if row is None:
+        return ranked, None
+    (share,) = usual_sets(sets.only(np.array([row])))
+    literature = with_competition(assessed(sets.reaction(row), float(share)), atmosphere)
+    if literature not in ranked:
+        ranked = sorted([*ranked, literature], key=lambda c: -c.score)
+    return ranked, literature
 
 
 def _dosable(ranked: Sequence[Candidate], doses: Doses) -> list[Candidate]:
@@ -239,7 +263,13 @@ def _downhill(target: str, ranked: Sequence[Candidate]) -> list[Candidate]:
     )
 
 
-def _recipe(candidate: Candidate, gas: _Gas, limits: FiringLimits, doses: Doses) -> Recipe:
+def _recipe(
+    candidate: Candidate,
+    precedent: Precedent,
+    gas: _Gas,
+    limits: FiringLimits,
+    doses: Doses,
+) -> Recipe:
     reaction, at_c = candidate.reaction, candidate.firing.temperature_c
     return Recipe(
         target=written(reaction.product),
@@ -248,21 +278,25 @@ def _recipe(candidate: Candidate, gas: _Gas, limits: FiringLimits, doses: Doses)
         profile=profile(at_c, limits),
         atmosphere=gas.atmosphere,
         score=round(candidate.score, 4),
-        reasons=tuple(reasons(candidate, gas.atmosphere, gas.reason)),
-        risks=tuple(risks(candidate, gas.atmosphere)),
+        reasons=tuple(reasons(candidate, precedent, gas.atmosphere, gas.reason)),
+        risks=tuple(risks(candidate, precedent, gas.atmosphere)),
     )
 
 
 def _variants(
-    best: Recipe, below_score: float, limits: FiringLimits, doses: Doses
+    best: Recipe,
+    below_score: float,
+    papers_dwell_h: float,
+    limits: FiringLimits,
+    doses: Doses,
 ) -> list[Recipe]:
-    """The best set under other conditions: hotter, gentler and longer, much longer."""
+    """The best set under other conditions: hotter, gentler and longer, longer, much hotter."""
     at_c = best.max_temperature_c
     top_c, _ = ceiling(best.target, limits)
     plans = [
         (at_c + 2 * GRID_C, DWELL_S, "Hotter, should the first firing stay incomplete."),
         (at_c - 2 * GRID_C, 3 * DWELL_S, "Cooler and longer, against evaporation."),
-        (at_c, 3 * DWELL_S, "Longer at the same temperature, for slow diffusion."),
+        (at_c, *_longer(papers_dwell_h)),
         (at_c + 4 * GRID_C, DWELL_S, "Much hotter, for refractory mixtures."),
     ]
     reaction = balance(tuple(p.formula for p in best.precursors), best.target)
@@ -289,3 +323,10 @@ def _variants(
             )
         )
     return variants
+
+
+def _longer(papers_dwell_h: float) -> tuple[float, str]:
+    """A longer dwell in s, that of papers where they hold much longer, and what for."""
+    if papers_dwell_h < LONGER_H:
+        return 3 * DWELL_S, "Longer at the same temperature, for slow diffusion."
+    return round(papers_dwell_h) * 3600.0, "As long as papers hold it, for slow diffusion."

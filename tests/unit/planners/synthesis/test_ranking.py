@@ -11,6 +11,7 @@ from planners.synthesis import ranking
 from planners.synthesis.conditions import choose_temperature
 from planners.synthesis.enumeration import enumerate_sets
 from planners.synthesis.practical import families
+from planners.synthesis.precedent import usual_sets
 from planners.synthesis.ranking import (
     assess,
     best_candidates,
@@ -34,9 +35,9 @@ def shelf(target):
 
 
 def at(temperature_c):
-    def assessed(reaction):
+    def assessed(reaction, usual=0.5):
         firing = choose_temperature(reaction, AIR, LIMITS)
-        return assess(reaction, replace(firing, temperature_c=temperature_c), AIR)
+        return assess(reaction, replace(firing, temperature_c=temperature_c), AIR, usual)
 
     return assessed
 
@@ -44,10 +45,11 @@ def at(temperature_c):
 @pytest.mark.parametrize("target", ["BaTiO3", "LiMn2O4", "NaZr2(PO4)3"])
 def test_no_set_scores_above_its_bound(target):
     sets = enumerate_sets(target, list(shelf(target)))
-    bounds = score_bounds(sets, 900.0, AIR)
+    usual = usual_sets(sets)
+    bounds = score_bounds(sets, 900.0, AIR, usual)
     assessed = at(900.0)
     for row in range(0, len(sets), 3):
-        assert assessed(sets.reaction(row)).score <= bounds[row] + 1e-9
+        assert assessed(sets.reaction(row), usual[row]).score <= bounds[row] + 1e-9
 
 
 @pytest.mark.parametrize("target", ["BaTiO3", "NaZr2(PO4)3"])
@@ -55,7 +57,10 @@ def test_the_search_finds_the_best_of_all(target, monkeypatch):
     monkeypatch.setattr(ranking, "MOST_ASSESSED", 10_000)
     sets = enumerate_sets(target, list(shelf(target)))
     assessed = at(900.0)
-    every = [with_competition(assessed(sets.reaction(i)), AIR) for i in range(len(sets))]
+    usual = usual_sets(sets)
+    every = [
+        with_competition(assessed(sets.reaction(i), usual[i]), AIR) for i in range(len(sets))
+    ]
     best = sorted((c.score for c in every), reverse=True)[:5]
     found = best_candidates(sets, assessed, 900.0, AIR, 5)
     assert [c.score for c in found[:5]] == pytest.approx(best)
@@ -93,6 +98,26 @@ def test_other_families_come_before_the_same_again():
     assert [c.score for c in chosen] == [2.0, 1.0]
     assert [c.score for c in choose_different(ranked, 3)] == [2.0, 1.9, 1.0]
     assert [c.score for c in choose_different(ranked, 5)] == [2.0, 1.9, 1.8, 1.0, -5.0]
+
+
+def test_the_set_of_the_literature_is_chosen_whatever_its_score():
+    base = at(900.0)(balance(("Li2CO3", "MnO2"), "LiMn2O4"))
+    scored = [("Li2CO3", "MnO2", 2.0), ("LiOH", "MnO2", 1.5), ("Li2CO3", "Mn2O3", -9.0)]
+    ranked = [
+        replace(base, reaction=balance((lithium, other), "LiMn2O4"), score=score)
+        for lithium, other, score in scored
+    ]
+    assert [c.score for c in choose_different(ranked, 2)] == [2.0, 1.5]
+    assert [c.score for c in choose_different(ranked, 2, ranked[2])] == [2.0, -9.0]
+    assert [c.score for c in choose_different(ranked, 3, ranked[2])] == [2.0, 1.5, -9.0]
+    assert [c.score for c in choose_different(ranked, 1, ranked[2])] == [2.0]
+    assert choose_different(ranked, 2, ranked[0]) == ranked[:2]
+
+
+def test_usual_powders_are_worth_up_to_a_point():
+    reaction = balance(("BaCO3", "TiO2"), "BaTiO3")
+    rare, usual = at(1000.0)(reaction, 0.0), at(1000.0)(reaction, 1.0)
+    assert usual.score - rare.score == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("target", ["BaTiO3", "LiMn2O4", "NaZr2(PO4)3", "Na2MnMgFe(PO4)3"])
