@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from alab.models import Attempt, Recipe, Verdict
+from alab.models import Atmosphere, Attempt, Recipe, Verdict
 from planners.optimizer.intermediates import Expected, expected
 from planners.optimizer.observations import Observations
-from planners.optimizer.residues import residues, stays_carbonate
+from planners.optimizer.residues import oxidised, residues, stays_carbonate
 from planners.optimizer.strategy import powders, target_fraction
 from planners.optimizer.usual import Typical
 from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM
@@ -187,16 +187,21 @@ def _sluggish(foreseen: Sequence[Expected]) -> FloatArray:
 
 
 def _scores(recipes: Sequence[Recipe]) -> FloatArray:
-    """Rank scores, the lowest among recipes that leave the same residues.
+    """Rank scores, the lowest among recipes that are alike once the gas has had its part.
 
-    What a powder sets free by losing its gas on the way up drives no reaction between
-    solids, so CuCO3 is credited with no more than CuO is.
+    What a powder sets free by losing its gas on the way up, or by taking up oxygen, drives
+    no reaction between solids: CuCO3 and Cu2O are credited with no more than CuO is.
     """
+    alike = [
+        frozenset(map(oxidised, residues(recipe)))
+        if recipe.atmosphere in (Atmosphere.AIR, Atmosphere.O2)
+        else residues(recipe)
+        for recipe in recipes
+    ]
     least: dict[frozenset[str], float] = {}
-    for recipe in recipes:
-        left = residues(recipe)
+    for left, recipe in zip(alike, recipes, strict=True):
         least[left] = min(recipe.score, least.get(left, recipe.score))
-    return np.array([least[residues(recipe)] for recipe in recipes])
+    return np.array([least[left] for left in alike])
 
 
 def _temperatures_c(recipes: Sequence[Recipe]) -> FloatArray:

@@ -54,6 +54,33 @@ def residues(recipe: Recipe) -> frozenset[str]:
 
 
 @cache
+def oxidised(solid: str) -> str:
+    """The usual oxide of a metal for one with less oxygen, else the solid itself.
+
+    Cu2O becomes CuO and MoO2 becomes MoO3 once there is oxygen to take up.
+
+    Args:
+        solid: Reduced formula.
+    """
+    if " " in solid:
+        return solid
+    held = metals(solid)
+    if len(held) != 1 or set(Composition(solid).get_el_amt_dict()) != {*held, "O"}:
+        return solid
+    (metal,) = held
+    usual = OXIDES.get(metal)
+    if usual is None or _oxygen_per_metal(solid) >= _oxygen_per_metal(usual):
+        return solid
+    return reduced(usual)
+
+
+def _oxygen_per_metal(oxide: str) -> float:
+    amounts = Composition(oxide).get_el_amt_dict()
+    oxygen = amounts.pop("O")
+    return oxygen / sum(amounts.values())
+
+
+@cache
 def stays_carbonate(powder: str, temperature_c: float) -> bool:
     """Whether a powder is a carbonate that the firing does not decompose by itself."""
     decomposes_c = _decomposes_c(powder)
