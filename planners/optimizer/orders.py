@@ -1,10 +1,10 @@
 """Strategies that learn nothing: what any other has to beat."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alab.models import Decision, NextStep, Recipe
-from planners.optimizer.strategy import Situation, fingerprint, give_up
+from planners.optimizer.strategy import Situation, give_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class RandomOrder:
         """Take the next untried candidates of the drawn order."""
         drawn = list(situation.candidates)
         random.Random(self.seed).shuffle(drawn)  # noqa: S311 - an order, not a secret
-        left = {fingerprint(recipe) for recipe in situation.untried()}
-        return _take(situation, [r for r in drawn if fingerprint(r) in left], size, "by lot")
+        untried = replace(situation, candidates=tuple(drawn)).untried()
+        return _take(situation, untried, size, "by lot")
 
 
 def _take(

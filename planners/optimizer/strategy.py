@@ -13,6 +13,8 @@ from planners.optimizer.observations import Observations
 from planners.optimizer.usual import Typical, usual_firing
 from planners.synthesis.thermo import reduced, written
 
+Fingerprint = tuple[frozenset[str], float, float, str, int]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
@@ -43,9 +45,13 @@ class Situation:
         return self.attempts[-1]
 
     def untried(self) -> list[Recipe]:
-        """Candidates that were not run: neither these powders at these conditions."""
+        """Candidates that were not run at these conditions, each experiment once."""
         done = {fingerprint(attempt.recipe) for attempt in self.attempts}
-        return [recipe for recipe in self.candidates if fingerprint(recipe) not in done]
+        fresh: dict[Fingerprint, Recipe] = {}
+        for recipe in self.candidates:
+            if fingerprint(recipe) not in done:
+                fresh.setdefault(fingerprint(recipe), recipe)
+        return list(fresh.values())
 
     def untried_sets(self) -> list[Recipe]:
         """Candidates whose set of powders was never weighed in, one a set."""
@@ -191,7 +197,7 @@ def dwell_s(recipe: Recipe) -> float:
     return sum(s.dwell_s for s in recipe.profile.segments if s.temperature_c == top_c)
 
 
-def fingerprint(recipe: Recipe) -> tuple[frozenset[str], float, float, str, int]:
+def fingerprint(recipe: Recipe) -> Fingerprint:
     """What makes two firings the same experiment."""
     return (
         powders(recipe),
