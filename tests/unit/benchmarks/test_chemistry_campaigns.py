@@ -82,6 +82,25 @@ def test_worlds_differ():
     assert len(outcomes) == 4
 
 
+def test_a_world_has_barriers_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    """Without errors of weighing and analysis the same firing still ends differently."""
+    monkeypatch.setattr(campaigns, "_WEIGHING_ERROR_MG", 0.0)
+    monkeypatch.setattr(campaigns, "_ANALYSIS_ERROR", 0.0)
+    monkeypatch.setattr(campaigns, "_makeable", lambda: TARGETS[:1])
+    ends = {
+        round(situation.attempts[0].outcome.target_weight_fraction, 6)
+        for seed in range(5)
+        for situation in listened(seed, pick=1)[1]
+        if situation.attempts and situation.attempts[0].outcome is not None
+    }
+    assert len(ends) == 5
+
+
+def test_no_firing_goes_beyond_the_budget(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(campaigns, "BUDGET", 3)
+    assert len(listened(0)[1]) == 3
+
+
 def test_a_larger_budget_makes_no_less(monkeypatch: pytest.MonkeyPatch):
     by_rank = Contestant("by rank", lambda _: DrivingForceOrder(), gridded)
     few = [campaign(seed, by_rank) for seed in range(3)]

@@ -12,7 +12,9 @@ from scipy.special import expit
 from alab.models import Atmosphere, Attempt, FiringLimits, NextStep, Outcome, Recipe, Verdict
 from planners.optimizer.batches import ranked
 from planners.optimizer.belief import Belief, Seen, believe, graded
+from planners.optimizer.intermediates import expected
 from planners.optimizer.observations import Observations
+from planners.optimizer.observed import Evidence, Observation
 from planners.optimizer.phase_informed import PhaseInformed
 from planners.optimizer.strategy import Situation, powders
 from planners.optimizer.usual import Typical
@@ -94,8 +96,8 @@ def test_powders_that_leave_the_same_are_alike_before_anything_was_run():
     """CuCO3 is CuO long before: what its CO2 adds to the driving force counts for nothing."""
     oxide = made_of(("BaO", "Y2O3", "CuO"), score=0.2)
     carbonate = made_of(("BaO", "Y2O3", "CuCO3"), score=0.9)
-    cuprous = made_of(("BaO", "Y2O3", "Cu2O"), score=0.5)
-    promise = judged([oxide, carbonate, cuprous]).promise
+    cuprate = made_of(("Ba2Cu3O6", "Y2O3", "CuO"), score=0.5)
+    promise = judged([oxide, carbonate, cuprate]).promise
     assert promise[0] == promise[1] < promise[2]
 
 
@@ -264,10 +266,8 @@ def test_before_any_firing_the_usual_temperature_then_rank_decides():
     assert int(belief.promise.argmax()) == 2
     order = np.argsort(-belief.promise)
     assert [temperatures_c[i] for i in order] == [900.0, 1000.0, 800.0, 700.0]
-    scored = [
-        made_of(names, score=score)
-        for names, score in ((("BaO", "Y2O3", "CuO"), 0.1), (("BaO", "Y2O3", "Cu2O"), 0.4))
-    ]
+    behind, ahead = ("BaO", "Y2O3", "CuO"), ("Ba2Cu3O6", "Y2O3", "CuO")
+    scored = [made_of(behind, score=0.1), made_of(ahead, score=0.4)]
     assert judged(scored).promise.argmax() == 1
 
 
@@ -298,21 +298,25 @@ def test_no_candidates_no_ranks():
 
 
 def test_a_known_sluggish_last_step_costs_promise():
-    """Ba2TiO4 leaves little for BaTiO3 where it was seen to form first."""
-    titanate = recipe({"BaO": 1.0, "TiO2": 1.0}, 900, target="BaTiO3")
-    known = Observations.from_attempts(
-        [
-            Attempt(
-                sample="S1",
-                recipe=recipe({"BaO": 2.0, "TiO2": 1.0}, 800, target="Ba2TiO4"),
-                outcome=outcome({"Ba2TiO4": 1.0}, target="Ba2TiO4"),
-            )
-        ]
+    """Fe3O4 seen to become Fe2O3 leaves ZnO less than 50 meV/atom; MgO stands aside."""
+    ferrite = recipe({"ZnO": 1.0, "Fe3O4": 2 / 3}, 900, target="ZnFe2O4")
+    aside = recipe({"MgO": 1.0, "Al2O3": 1.0}, 900, target="MgAl2O4")
+    oxidises = Observation(
+        reactants=("Fe3O4",),
+        products=("Fe2O3",),
+        above_c=None,
+        by_c=700.0,
+        atmosphere=Atmosphere.AIR,
+        weight=0.9,
+        evidence=Evidence(sample="S0", temperature_c=700.0, dwell_s=4 * 3600.0),
     )
-    lead = recipe({"Na2O": 1.0, "TiO2": 1.0}, 900, target="Na2TiO3")
-    free = believe([titanate, lead], [], USUAL, Observations())
-    held = believe([titanate, lead], [], USUAL, known)
-    assert held.mean[0] <= free.mean[0]
+    known = Observations((oxidises,))
+    force = expected(ferrite, known).force_left_ev_per_atom
+    assert force is not None
+    assert 0 < force < 0.05
+    free = believe([ferrite, aside], [], USUAL, Observations())
+    held = believe([ferrite, aside], [], USUAL, known)
+    assert free.mean[0] - held.mean[0] == pytest.approx(1 - force / 0.05)
     assert held.mean[1] == free.mean[1]
 
 

@@ -37,6 +37,7 @@ def test_heat_leaves_the_oxide(powder: str, temperature_c: float, left: str):
         ("SrCO3", 1000),
         ("CaCO3", 750),
         ("Li2CO3", 900),
+        ("Rb2CO3", 900),
         ("LiOH", 500),
         ("Ba(OH)2", 600),
         ("BaO2", 600),
