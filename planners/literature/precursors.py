@@ -17,8 +17,9 @@ import numpy as np
 
 from alab.errors import BadInput, TargetError
 from planners.literature.arrays import Floats
-from planners.literature.corpus import Corpus, Procedure, corpus_path, read_corpus
-from planners.literature.formulas import GAS_ELEMENTS, reduced_formula
+from planners.literature.corpus import Procedure, corpus_path
+from planners.literature.formulas import GAS_ELEMENTS, composition_key, reduced_formula
+from planners.literature.kept_corpus import procedures_of
 from planners.literature.model_file import read_model, write_model
 from planners.literature.speller import Speller
 from planners.literature.vocabulary import Vocabulary, questions, shares_of
@@ -150,7 +151,7 @@ def literature_probabilities(
 
 
 def is_known(powder: str) -> bool:
-    """Whether a procedure that was learnt from uses a powder."""
+    """Whether two procedures or more that were learnt from use a powder."""
     return _spelled(shipped_model().vocabulary, powder) is not None
 
 
@@ -172,7 +173,7 @@ def procedures_like(
         path = corpus_path(corpus)
         return _cited(path, target, tuple(precursors)), ""
     except BadInput as error:
-        return (), f"no citation: {error}"
+        return (), str(error)
 
 
 def cite(
@@ -182,16 +183,23 @@ def cite(
     powders: Sequence[str],
     count: int = CITATIONS,
 ) -> tuple[Procedure, ...]:
-    """Procedures of a corpus most like a target made from some powders, one of each paper."""
+    """Procedures of a corpus most like a target made from some powders, best first.
+
+    One of each paper; of another composition than the target's, one alone.
+    """
     procedures, embeddings = _embedded(speller, corpus)
     near = embeddings @ speller.embed(speller.vocabulary.describe(shares)[None])[0]
     shared = np.array([_jaccard(p.precursors, powders) for p in procedures])
-    papers: dict[str, Procedure] = {}
+    own, seen = composition_key(shares), set[str]()
+    cited: list[Procedure] = []
     for i in np.argsort(-near * shared, kind="stable"):
-        if len(papers) == count or shared[i] == 0:
+        if len(cited) == count or shared[i] == 0:
             break
-        papers.setdefault(procedures[i].doi, procedures[i])
-    return tuple(papers.values())
+        doi, key = procedures[i].doi.casefold(), procedures[i].key
+        if doi not in seen and (key == own or key not in seen):
+            seen |= {doi, key}
+            cited.append(procedures[i])
+    return tuple(cited)
 
 
 def as_papers_write(powder: str) -> str:
@@ -288,9 +296,8 @@ def _corpus(given: Path | None) -> tuple[Path | None, str]:
 
 @lru_cache(maxsize=2)
 def _embedded(speller: Speller, path: Path) -> tuple[tuple[Procedure, ...], Floats]:
-    corpus: Corpus = read_corpus(path)
     known = set(speller.vocabulary.elements)
-    procedures = tuple(p for p in corpus.procedures if p.shares.keys() <= known)
+    procedures = tuple(p for p in procedures_of(path) if p.shares.keys() <= known)
     inputs = np.stack([speller.vocabulary.describe(p.shares) for p in procedures])
     return procedures, speller.embed(inputs)
 
