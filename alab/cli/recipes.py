@@ -16,6 +16,7 @@ from alab.models import Atmosphere
 
 if TYPE_CHECKING:
     from alab.models import Recipe
+    from planners.synthesis.precedent import Precedent
 
 
 app = typer.Typer(cls=Proposing, no_args_is_help=True)
@@ -114,8 +115,10 @@ def propose(
         min_dose_mg=bench.min_dose_mg,
     )
     files = _write(recipes, out) if out is not None else []
+    done = _precedents(recipes)
     if as_json:
-        write_json([_data(recipe) for recipe in recipes])
+        pairs = zip(recipes, done, strict=True)
+        write_json([_data(recipe) | {"literature": _literature(p)} for recipe, p in pairs])
         return
     show_ranking(recipes)
     for number, recipe in enumerate(recipes, start=1):
@@ -123,6 +126,8 @@ def propose(
         show_recipe(recipe, title=f"Recipe {number}")
     if files:
         say(f"\nWrote {', '.join(map(str, files))}")
+    if done[0].note:
+        say(f"\nNo paper is cited: {done[0].note}.")
 
 
 @app.command(epilog=example("alab recipes check examples/barium-titanate.yaml"))
@@ -237,6 +242,36 @@ def _data(recipe: "Recipe") -> Any:
     from planners.synthesis.recipe_file import recipe_data
 
     return recipe_data(recipe)
+
+
+def _precedents(recipes: "Sequence[Recipe]") -> "list[Precedent]":
+    from planners.synthesis.precedent import precedents
+
+    sets = [tuple(p.formula for p in recipe.precursors) for recipe in recipes]
+    return precedents(recipes[0].target, sets)
+
+
+def _literature(precedent: "Precedent") -> dict[str, Any]:
+    """What papers do about a set of powders, for programs."""
+    return {
+        "probability": precedent.probability,
+        "place": precedent.place,
+        "likeliest_set": list(precedent.likeliest),
+        "likeliest_probability": precedent.likeliest_probability,
+        "unknown_powders": list(precedent.unknown),
+        "procedures": [
+            {
+                "doi": procedure.doi,
+                "target": procedure.target,
+                "substitution": procedure.substitution,
+                "precursors": list(procedure.precursors),
+                "temperature_c": procedure.firing.temperature_c,
+                "dwell_h": procedure.firing.dwell_h,
+            }
+            for procedure in precedent.similar
+        ],
+        "note": precedent.note,
+    }
 
 
 def _write(recipes: "Sequence[Recipe]", folder: Path) -> list[Path]:

@@ -274,11 +274,10 @@ def profile(temperature_c: float, limits: FiringLimits, *, dwell_s: float = DWEL
 
 
 def _dwell_words(papers_dwell_h: float, regrind: float) -> str:
-    papers = f"papers hold about {papers_dwell_h:.0f} h, and {regrind * 100:.0f} % regrind"
-    first = f"{DWELL_S / 3600:g} h"
+    papers = f"papers hold about {papers_dwell_h:.0f} h and {regrind * 100:.0f} % regrind"
     if papers_dwell_h < LONGER_H:
-        return f"{first}: {papers}"
-    return f"{first} first: {papers}; here an incomplete firing is ground and fired again"
+        return f"{DWELL_S / 3600:g} h: {papers}"
+    return f"{DWELL_S / 3600:g} h first: {papers}; what stays incomplete is ground and refired"
 
 
 def _learnt(reaction: Reaction) -> Conditions:

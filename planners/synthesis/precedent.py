@@ -1,7 +1,8 @@
 """What papers do: how usual a set of powders is for a target, and procedures near it.
 
-Probabilities are those of ``planners.literature.precursors``; a powder that no procedure
-learnt from uses cannot be spelled there and falls back on how usual its family is.
+Probabilities are those of ``planners.literature.precursors``; a powder that fewer than
+two of the procedures learnt from use cannot be spelled there and falls back on how usual its
+family is.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ class Precedent:
         named: How many sets papers take with a probability of 1 % or more.
         likeliest: The likeliest of these; empty if there is none.
         likeliest_probability: Its probability.
-        unknown: Powders of the set that no procedure learnt from uses.
+        unknown: Powders of the set that fewer than two procedures learnt from use.
         similar: Procedures most like it; empty without the user's copy of them.
         note: Why there is no citation, and how to get one; empty where there is.
     """
@@ -125,10 +126,10 @@ def precedent_reasons(precedent: Precedent) -> list[str]:
         best = "" if first else f"; the likeliest is {_best(precedent)}"
         found.append(
             f"Papers take these powders: {rank} of {precedent.named} sets "
-            f"({_percent(precedent.probability)}){best}."
+            f"({precedent.probability * 100:.0f} %){best}."
         )
     if precedent.similar:
-        found.append(f"Nearest procedures: {'; '.join(map(_cited, precedent.similar))}.")
+        found.append(f"Nearest procedures: {_cited(precedent.similar)}.")
     return found
 
 
@@ -138,12 +139,9 @@ def precedent_risks(precedent: Precedent) -> list[str]:
         return []
     instead = f"; the likeliest set is {_best(precedent)}" if precedent.likeliest else ""
     if precedent.unknown:
-        return [f"No paper learnt from uses {' or '.join(precedent.unknown)}{instead}."]
-    if precedent.probability > 0:
-        rare = f"Hardly a paper ({_percent(precedent.probability)}) makes"
-    else:
-        rare = "No paper learnt from makes"
-    return [f"{rare} such targets from these powders{instead}."]
+        powders = " and ".join(precedent.unknown)
+        return [f"At most one paper learnt from uses {powders}{instead}."]
+    return [f"Hardly a paper makes such targets from these powders (below 1 %){instead}."]
 
 
 def _row(sets: PrecursorSets, powders: Sequence[str]) -> int | None:
@@ -160,22 +158,25 @@ def _row(sets: PrecursorSets, powders: Sequence[str]) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
-def _cited(procedure: Procedure) -> str:
+def _cited(procedures: Sequence[Procedure]) -> str:
+    """Papers that made one target from the same powders are told in one breath."""
+    papers: dict[str, list[str]] = {}
+    for procedure in procedures:
+        hot_c = procedure.firing.temperature_c
+        fired = f"at {hot_c:.0f} °C " if hot_c is not None else ""
+        papers.setdefault(_made(procedure), []).append(f"{fired}(doi {procedure.doi})")
+    return "; ".join(f"{made} {', '.join(told)}" for made, told in papers.items())
+
+
+def _made(procedure: Procedure) -> str:
     powders = " + ".join(map(as_papers_write, procedure.precursors))
-    target = procedure.target.strip()
     meant = f" ({procedure.substitution})" if procedure.substitution else ""
-    hot_c = procedure.firing.temperature_c
-    fired = f" at {hot_c:g} °C" if hot_c is not None else ""
-    return f"{target}{meant} from {powders}{fired} (doi {procedure.doi})"
+    return f"{procedure.target.strip()}{meant} from {powders}"
 
 
 def _best(precedent: Precedent) -> str:
     powders = " + ".join(precedent.likeliest)
-    return f"{powders} ({_percent(precedent.likeliest_probability)})"
-
-
-def _percent(probability: float) -> str:
-    return f"{probability * 100:.0f} %" if probability >= NAMED else "below 1 %"
+    return f"{powders} ({precedent.likeliest_probability * 100:.0f} %)"
 
 
 def _ordinal(place: int) -> str:

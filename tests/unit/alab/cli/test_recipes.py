@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.planners.literature import corpora
+
 REPO = Path(__file__).parents[4]
 EXAMPLE = REPO / "examples" / "barium-titanate.yaml"
 LAB = REPO / "alab" / "data" / "lab.toml"
@@ -23,6 +25,44 @@ def test_recipes_are_ranked_with_reasons(shell: Any) -> None:
     assert "1692.5 mg BaCO3" in ended.out
     assert "meV/atom" in ended.out
     assert "harmful" in ended.out
+
+
+def test_what_papers_do_is_told_once_and_how_to_see_them(
+    shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALAB_LITERATURE", raising=False)
+    told = flat(shell("recipes", "BaTiO3").out)
+    assert told.count("Papers take these powders: likeliest of") == 1
+    assert told.count("No paper is cited: ") == 1
+    assert told.endswith("name the file in ALAB_LITERATURE.")
+
+
+def test_papers_are_fields_of_the_json(
+    shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [corpora.reaction("BaTiO3", ["BaCO3", "TiO2"], [corpora.heating(1200, 6)])]
+    copy = corpora.write(entries, tmp_path / "c.json")
+    monkeypatch.setenv("ALAB_LITERATURE", str(copy))
+    words = ("recipes", "BaTiO3", "--shelf", "BaCO3,BaO2,TiO2")
+    carbonate, *others = [recipe["literature"] for recipe in shell(*words, "--json").json]
+    assert carbonate["probability"] == pytest.approx(0.89, abs=0.02)
+    assert carbonate["place"] == 1
+    assert carbonate["procedures"] == [
+        {
+            "doi": "10.1/x",
+            "target": "BaTiO3",
+            "substitution": "",
+            "precursors": ["BaCO3", "TiO2"],
+            "temperature_c": 1200.0,
+            "dwell_h": 6.0,
+        }
+    ]
+    peroxide = next(p for p in others if p["probability"] < 0.5)
+    assert peroxide["place"] != 1
+    assert peroxide["likeliest_set"] == ["BaCO3", "TiO2"]
+    told = flat(shell(*words).out)
+    assert "at 1200 °C (doi 10.1/x)" in told
+    assert "No paper is cited" not in told
 
 
 def test_the_word_propose_may_be_said(shell: Any) -> None:
