@@ -1,5 +1,8 @@
 """Campaigns in simulated worlds: small ones, and what the strategies are given."""
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 
 from alab.models import Decision, NextStep, Recipe
@@ -9,6 +12,7 @@ from planners.optimizer import DrivingForceOrder, RandomOrder, Situation
 from planners.optimizer.phase_informed import PhaseInformed
 from planners.optimizer.strategy import powders, within
 from planners.synthesis.thermo import GASES, table
+from simulators.world.nature import Nature
 
 TARGETS = ("BaTiO3", "LiMn2O4", "MgAl2O4", "ZnFe2O4")
 OURS = Contestant("ours", lambda _: PhaseInformed(), proposed)
@@ -83,17 +87,17 @@ def test_worlds_differ():
 
 
 def test_a_world_has_barriers_of_its_own(monkeypatch: pytest.MonkeyPatch):
-    """Without errors of weighing and analysis the same firing still ends differently."""
-    monkeypatch.setattr(campaigns, "_WEIGHING_ERROR_MG", 0.0)
-    monkeypatch.setattr(campaigns, "_ANALYSIS_ERROR", 0.0)
-    monkeypatch.setattr(campaigns, "_makeable", lambda: TARGETS[:1])
-    ends = {
-        round(situation.attempts[0].outcome.target_weight_fraction, 6)
-        for seed in range(5)
-        for situation in listened(seed, pick=1)[1]
-        if situation.attempts and situation.attempts[0].outcome is not None
-    }
-    assert len(ends) == 5
+    drawn: list[float] = []
+
+    def remembered(rng: Callable[..., np.random.Generator]) -> Nature:
+        drawn.append(float(rng("barrier").random()))
+        return Nature(rng)
+
+    monkeypatch.setattr(campaigns, "Nature", remembered)
+    for seed in (0, 1, 2, 0):
+        campaign(seed, BY_LOT)
+    assert len(set(drawn)) == 3
+    assert drawn[0] == drawn[3]
 
 
 def test_no_firing_goes_beyond_the_budget(monkeypatch: pytest.MonkeyPatch):
