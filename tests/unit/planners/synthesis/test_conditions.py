@@ -1,10 +1,13 @@
 """What the firing conditions rest on: papers, bounds, and the gases on offer."""
 
+from dataclasses import replace
+
 import pytest
 
 from alab.errors import TargetError
 from alab.models import Atmosphere, FiringLimits
 from planners.literature.conditions import predict_conditions
+from planners.synthesis import conditions
 from planners.synthesis.conditions import (
     VOLATILE,
     ceiling,
@@ -33,6 +36,23 @@ def test_a_target_is_fired_as_papers_do():
     assert "learnt from" in choice.reasons[0]
     assert f"{learnt.temperature_high_c:.0f} °C" in choice.reasons[0]
     assert choice.risks == ()
+
+
+def test_the_dwell_of_papers_is_told_within_bounds(monkeypatch):
+    reaction = balance(("BaCO3", "TiO2"), "BaTiO3")
+    learnt = predict_conditions("BaTiO3", ("BaCO3", "TiO2"))
+    choice = choose_temperature(reaction, Atmosphere.AIR, limits())
+    assert choice.papers_dwell_h == learnt.dwell_h
+    assert choice.papers_regrind == learnt.regrinds
+    for hours, held, words in (
+        (0.3, 2.0, "4 h: papers hold about 2 h and 40 % regrind"),
+        (100.0, 24.0, "4 h first: papers hold about 24 h and 40 % regrind; what stays"),
+    ):
+        other = replace(learnt, dwell_h=hours, regrinds=0.4)
+        monkeypatch.setattr(conditions, "predict_conditions", lambda *_, c=other: c)
+        choice = choose_temperature(reaction, Atmosphere.AIR, limits())
+        assert choice.papers_dwell_h == held
+        assert choice.reasons[-1].startswith(words)
 
 
 def test_the_furnace_bounds_what_papers_do_and_a_risk_says_so():

@@ -101,9 +101,10 @@ def test_what_papers_take_is_a_reason_and_what_they_do_not_a_risk():
     assert "the likeliest is BaCO3 + TiO2 (89 %)" in words
     assert precedent_risks(first) == precedent_risks(later) == []
     assert precedent_reasons(odd) == precedent_reasons(rare) == []
-    assert precedent_risks(odd) == [
-        "At most one paper learnt from uses Ba2Ti9O20; the likeliest set is BaCO3 + TiO2 (89 %)."
-    ]
+    (words,) = precedent_risks(odd)
+    assert words.startswith(
+        "At most one paper learnt from uses Ba2Ti9O20; the likeliest set is"
+    )
     assert precedent_risks(rare)[0].startswith("Hardly a paper makes such targets")
 
 
@@ -112,9 +113,8 @@ def test_citations_name_each_paper_and_each_other_target_once(corpus):
     assert found.note == ""
     assert [p.doi for p in found.similar] == ["10.1/titanate", "10.1/again", "10.1/other"]
     assert (
-        "Nearest procedures: BaTiO3 from BaCO3 + TiO2 at 1200 °C (doi 10.1/titanate), at 1100 °C "
-        "(doi 10.1/again); "
-        "SrTiO3 from SrCO3 + TiO2 (doi 10.1/other)."
+        "Nearest procedures: BaTiO3 from BaCO3 + TiO2 at 1200 °C (doi 10.1/titanate), "
+        "at 1100 °C (doi 10.1/again); SrTiO3 from SrCO3 + TiO2 (doi 10.1/other)."
     ) in precedent_reasons(found)
 
 

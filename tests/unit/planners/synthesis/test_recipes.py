@@ -8,6 +8,7 @@ from pymatgen.core import Composition
 
 from alab.errors import TargetError
 from alab.models import Atmosphere, FiringLimits
+from planners.literature.conditions import predict_conditions
 from planners.synthesis.conditions import (
     GRID_C,
     choose_atmosphere,
@@ -156,6 +157,19 @@ def test_sets_come_before_other_firings_of_the_best():
     sets = [frozenset(masses(r)) for r in propose("NaZr2(PO4)3", shelf=SHELF, limits=LIMITS)]
     assert sets[0] != sets[1]
     assert set(sets[2:]) == {sets[0]}
+
+
+def test_a_variant_is_held_as_long_as_papers_hold_it():
+    learnt = predict_conditions("LiMn2O4", ("Li2CO3", "MnO2"))
+    assert learnt.dwell_h > 2 * 4
+    recipes = propose("LiMn2O4", shelf={"Li2CO3": 1e5, "MnO2": 1e5}, limits=LIMITS)
+    held_h = [r.profile.segments[-1].dwell_s / 3600 for r in recipes]
+    assert held_h[0] == 4
+    long = recipes[held_h.index(round(learnt.dwell_h))]
+    assert long.max_temperature_c == recipes[0].max_temperature_c
+    assert "As long as papers hold it" in long.reasons[0]
+    short = propose("BaTiO3", shelf={"BaCO3": 1e5, "TiO2": 1e5}, limits=LIMITS)
+    assert not any("As long as papers" in " ".join(r.reasons) for r in short)
 
 
 def test_lithium_is_weighed_in_excess_and_a_reason_says_so():
