@@ -21,7 +21,7 @@ from planners.literature.corpus import Procedure, corpus_path
 from planners.literature.formulas import GAS_ELEMENTS, composition_key, reduced_formula
 from planners.literature.kept_corpus import procedures_of
 from planners.literature.model_file import read_model, write_model
-from planners.literature.speller import Speller
+from planners.literature.speller import BEAM, Speller
 from planners.literature.vocabulary import Vocabulary, questions, shares_of
 
 MODEL_FILE = "precursors.npz"
@@ -102,7 +102,7 @@ def likely_sets(
     speller = model or shipped_model()
     vocabulary, shares = speller.vocabulary, shares_of(target)
     tokens = None if available is None else _tokens(vocabulary, available)
-    found = speller.search(shares, count, tokens)
+    found = _searched(speller, target, None if tokens is None else tuple(tokens))[:count]
     if not found:
         raise TargetError(_nothing(target, vocabulary, shares, tokens))
     return [
@@ -129,7 +129,9 @@ def literature_scores(
         BadInput: If the target or a precursor is no formula, or holds an unknown element.
     """
     speller = model or shipped_model()
-    logs, top = _logs(speller, target, sets)
+    logs = _logs(speller, target, sets)
+    best = [float(np.log(probability)) for _, probability in _searched(speller, target)[:1]]
+    top = max([*best, float(logs.max(initial=-np.inf))])
     asked = len(questions(speller.vocabulary, shares_of(target)))
     if not np.isfinite(top):
         return [0.0] * len(sets)
@@ -146,8 +148,7 @@ def literature_probabilities(
     Raises:
         BadInput: If the target or a precursor is no formula, or holds an unknown element.
     """
-    logs, _ = _logs(model or shipped_model(), target, sets)
-    return np.exp(logs).tolist()
+    return np.exp(_logs(model or shipped_model(), target, sets)).tolist()
 
 
 def is_known(powder: str) -> bool:
@@ -257,13 +258,19 @@ def _spelled(vocabulary: Vocabulary, powder: str) -> str | None:
     )
 
 
-def _logs(speller: Speller, target: str, sets: Sequence[Sequence[str]]) -> tuple[Floats, float]:
-    """Logarithms of the probability of each set, and of the likeliest set of all."""
-    vocabulary, shares = speller.vocabulary, shares_of(target)
+def _logs(speller: Speller, target: str, sets: Sequence[Sequence[str]]) -> Floats:
+    """Logarithm of the probability of each set; −∞ for what cannot be spelled."""
+    vocabulary = speller.vocabulary
     spelled = [[_spelled(vocabulary, powder) or "" for powder in powders] for powders in sets]
-    logs = speller.log_probabilities(shares, spelled)
-    best = [float(np.log(probability)) for _, probability in speller.search(shares, 1)]
-    return logs, max([*best, float(logs.max(initial=-np.inf))])
+    return speller.log_probabilities(shares_of(target), spelled)
+
+
+@lru_cache(maxsize=128)
+def _searched(
+    speller: Speller, target: str, available: tuple[int, ...] | None = None
+) -> tuple[tuple[tuple[int, ...], float], ...]:
+    """All sets that the search keeps; planning one target asks for them again and again."""
+    return tuple(speller.search(shares_of(target), BEAM, available))
 
 
 @lru_cache(maxsize=256)
