@@ -142,6 +142,7 @@ def test_a_set_is_bounded_by_the_residue_of_what_decomposes():
 
 def test_a_hundred_mev_in_the_last_step_is_worth_a_point():
     pathway = at(1000.0)(balance(("BaCO3", "TiO2"), "BaTiO3")).pathway
+    assert pathway is not None
     score = [
         ranking._force_score(replace(pathway, last_step_ev_per_atom=last))
         for last in (0.1, 0.2, 0.3, 0.9)
