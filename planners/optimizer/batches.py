@@ -1,9 +1,10 @@
 """Fill a furnace: the recipes with the largest expected gain per furnace-hour.
 
 Recipes that share a profile and a gas share a firing, whose hours they divide. The firing
-whose recipes promise most per hour is chosen; the promise of each further recipe is judged
-as if those chosen before it had come out as expected, so that a batch does not hold the
-same gamble eight times (the kriging believer of Ginsbourger et al., 2010).
+whose recipes promise most per hour is chosen; each further recipe is chosen as if those
+before it had come out half as well as expected, so that a batch does not hold the same
+gamble eight times (a constant liar, Ginsbourger et al., in Computational Intelligence in
+Expensive Optimization Problems, 2010, ch. 6).
 """
 
 from collections import defaultdict
@@ -51,7 +52,7 @@ def next_batch(situation: Situation, size: int) -> tuple[Decision, ...]:
 
     members = max(shared.values(), key=gain_per_hour)
     return tuple(
-        _decision(situation, recipe, promise)
+        _decision(situation, recipe, promise, shared=size > 1)
         for recipe, promise in _spread(situation, [untried[i] for i in members], size)
     )
 
@@ -65,17 +66,24 @@ def filled(situation: Situation, first: Decision, size: int) -> tuple[Decision, 
     chosen = {fingerprint(recipe) for recipe in (first.recipe, *(r for r, _ in more))}
     firings = [r for r in situation.untried() if fingerprint(r) not in chosen]
     more += _spread(situation, firings, size - 1 - len(more))
-    return (first, *(_decision(situation, recipe, promise) for recipe, promise in more))
+    told = (
+        _decision(situation, recipe, promise, shared=recipe.profile == first.recipe.profile)
+        for recipe, promise in more
+    )
+    return (first, *told)
 
 
-def _decision(situation: Situation, recipe: Recipe, promise: float) -> Decision:
+def _decision(
+    situation: Situation, recipe: Recipe, promise: float, *, shared: bool
+) -> Decision:
     return Decision(
         step=NextStep.NEW_RECIPE,
         recipe=recipe,
         reasons=(
             f"{' + '.join(p.formula for p in recipe.precursors)} at "
             f"{recipe.max_temperature_c:g} °C promises {promise * 100:.0f} % of a success, "
-            f"for {furnace_hours(recipe):.0f} furnace-hours shared by the batch.",
+            f"for {furnace_hours(recipe):.0f} furnace-hours"
+            + (" shared by the batch." if shared else "."),
             known(situation.attempts, recipe),
         ),
     )
@@ -114,14 +122,19 @@ def furnace_hours(recipe: Recipe) -> float:
 def _spread(
     situation: Situation, recipes: Sequence[Recipe], size: int
 ) -> list[tuple[Recipe, float]]:
+    """Recipes that do not all hang on one guess, with what each promises by itself."""
+    if not recipes or size < 1:
+        return []
+    seen = graded(situation.attempts)
+    promise = _believe(situation, recipes, seen).promise
     chosen: list[tuple[Recipe, float]] = []
-    left, supposed = list(recipes), graded(situation.attempts)
+    left = list(range(len(recipes)))
+    supposed = list(seen)
     while left and len(chosen) < size:
-        belief = _believe(situation, left, supposed)
-        best = int(belief.promise.argmax())
-        recipe, promise = left.pop(best), float(belief.promise[best])
-        chosen.append((recipe, promise))
-        supposed.append(Seen(recipe=recipe, grade=promise, weight=1.0))
+        now = _believe(situation, [recipes[i] for i in left], supposed).promise
+        best = left.pop(int(now.argmax()))
+        chosen.append((recipes[best], float(promise[best])))
+        supposed.append(Seen(recipe=recipes[best], grade=float(promise[best]) / 2, weight=1.0))
     return chosen
 
 

@@ -5,7 +5,7 @@ covariance of a sum of independent effects (an analysis of variance, as in Duven
 Adv. Neural Inf. Process. Syst. 24, 2011)::
 
     z(S, T) = z₀ + d·g(S) − c·carbonates(S) − f·sluggish(S) − ½((T* − T)/s)²
-            + α(T) + Σ β(phase)/√n + Σ γ(powder)/√n + δ(residues) + ε(S)
+            + α(T) + τ·T + Σ β(phase)/√n + Σ γ(powder)/√n + δ(residues) + ε(S)
 
 The first line is the prior mean: g is the standardised rank score of the candidate, T* the
 temperature at which such targets are usually fired (too hot counts half as far off as too
@@ -45,7 +45,7 @@ _CARBONATE = 0.4  # c
 _SLUGGISH = 1.0  # f
 _UNKNOWN_SD_C = 150.0
 _HOTTER = 0.5  # a firing too hot by 100 °C is forgiven like one too cold by 50 °C
-_TEMPERATURE_SD, _TEMPERATURE_SCALE_C = 1.0, 75.0
+_TEMPERATURE_SD, _TREND_SD, _TEMPERATURE_SCALE_C = 1.0, 0.8, 100.0
 _PHASE_SD, _POWDER_SD, _RESIDUES_SD, _SET_SD = 1.0, 0.3, 0.5, 0.5
 _INCONCLUSIVE_WEIGHT = 0.3
 _LEAST_BEST, _LEAST_SPREAD = 0.3, 0.05
@@ -106,8 +106,10 @@ def believe(
     """
     recipes = [*candidates, *(one.recipe for one in seen)]
     foreseen = [expected(recipe, observations) for recipe in recipes]
-    prior = _prior_mean(recipes, len(candidates), typical) - _sluggish(foreseen)
-    covariance = _covariance(recipes, [one.phases for one in foreseen])
+    hottest_c = max(recipe.max_temperature_c for recipe in candidates)
+    usual = typical or Typical(temperature_c=hottest_c, sd_c=_UNKNOWN_SD_C)
+    prior = _prior_mean(recipes, len(candidates), usual) - _sluggish(foreseen)
+    covariance = _covariance(recipes, [one.phases for one in foreseen], usual)
     new, old = slice(None, len(candidates)), slice(len(candidates), None)
     if not seen:
         return Belief(mean=prior, sd=np.sqrt(np.diag(covariance)))
@@ -130,18 +132,18 @@ def believe(
 def graded(attempts: Sequence[Attempt]) -> list[Seen]:
     """Grade each outcome among those seen; attempts without an outcome teach nothing.
 
-    A success, or the best so far, is 1. Others get the share of the way from the median to
-    the best, squared, so that mediocre results do not pass for good ones in a system where
-    every powder gives some target.
+    A success is 1. Others get the share of the way from the mean to the best, squared, so
+    that mediocre results do not pass for good ones in a system where every powder gives
+    some target; but no more than their share of target, or a poor best would end the search.
     """
     measured = [a for a in attempts if a.outcome is not None]
     if not measured:
         return []
     found = np.array([target_fraction(attempt) for attempt in measured])
-    best, middle = max(float(found.max()), _LEAST_BEST), float(np.median(found))
+    best, middle = max(float(found.max()), _LEAST_BEST), float(found.mean())
     if best - middle < _LEAST_SPREAD:
         middle = best - _LEAST_BEST
-    grades = np.clip((found - middle) / (best - middle), 0, 1) ** 2
+    grades = np.minimum(np.clip((found - middle) / (best - middle), 0, 1) ** 2, found)
     return [
         Seen(
             recipe=attempt.recipe,
@@ -156,9 +158,7 @@ def _verdict(attempt: Attempt) -> Verdict | None:
     return attempt.outcome.verdict if attempt.outcome is not None else None
 
 
-def _prior_mean(
-    recipes: Sequence[Recipe], candidates: int, typical: Typical | None
-) -> FloatArray:
+def _prior_mean(recipes: Sequence[Recipe], candidates: int, usual: Typical) -> FloatArray:
     scores = _scores(recipes)
     spread = float(scores[:candidates].std()) or 1.0
     prior = _BASE + _PER_SCORE * (scores - scores[:candidates].mean()) / spread
@@ -168,7 +168,6 @@ def _prior_mean(
         for recipe in recipes
     ]
     prior -= _CARBONATE * np.array(stubborn, dtype=np.float64)
-    usual = typical or Typical(temperature_c=float(at_c.max()), sd_c=_UNKNOWN_SD_C)
     off = (usual.temperature_c - at_c) / usual.sd_c
     return prior - 0.5 * np.where(off > 0, off, off * _HOTTER) ** 2
 
@@ -208,15 +207,19 @@ def _temperatures_c(recipes: Sequence[Recipe]) -> FloatArray:
     return np.array([recipe.max_temperature_c for recipe in recipes])
 
 
-def _covariance(recipes: Sequence[Recipe], phases: Sequence[frozenset[str]]) -> FloatArray:
+def _covariance(
+    recipes: Sequence[Recipe], phases: Sequence[frozenset[str]], usual: Typical
+) -> FloatArray:
     sets = [powders(recipe) for recipe in recipes]
     left = [residues(recipe) for recipe in recipes]
     at_c = _temperatures_c(recipes)
     gases = np.array([recipe.atmosphere.value for recipe in recipes])
     near = np.exp(-0.5 * ((at_c[:, None] - at_c) / _TEMPERATURE_SCALE_C) ** 2)
     near = near * (gases[:, None] == gases)
+    off = (at_c - usual.temperature_c) / _TEMPERATURE_SCALE_C
     return (
         _TEMPERATURE_SD**2 * near
+        + _TREND_SD**2 * np.outer(off, off)
         + _PHASE_SD**2 * _shared(phases) * (1 + near) / 2
         + _POWDER_SD**2 * _shared(sets)
         + _RESIDUES_SD**2 * _equal(left)

@@ -4,6 +4,7 @@ CuCO3 is CuO long before a cuprate forms, so sets that differ only in it are one
 reaction. BaCO3 is still a carbonate at 900 °C, and its CO2 has to be driven out.
 """
 
+import math
 from functools import cache
 
 from pymatgen.core import Composition
@@ -21,9 +22,12 @@ _REFRACTORY_HYDROXIDES = frozenset({"Li", "Na", "K", "Rb", "Cs", "Sr", "Ba"})
 # upper ends of the usual ranges in air, for powders that the table of compounds lacks
 # (CRC Handbook of Chemistry and Physics, Physical Constants of Inorganic Compounds)
 _AMMONIUM_C, _HYDROXIDE_C, _ORGANIC_C = 400.0, 500.0, 500.0
-_NITRATE_C, _CARBONATE_C, _PEROXIDE_C = 600.0, 500.0, 800.0
-_PEROXIDES = {"Li": 1.0, "Na": 1.0, "K": 1.0, "Mg": 2.0, "Ca": 2.0, "Sr": 2.0, "Ba": 2.0}
-"""Oxygen per metal from which on an oxide is a peroxide: Na2O2, BaO2."""
+_NITRATE_C, _CARBONATE_C = 600.0, 500.0
+_PEROXIDES = {
+    "Li": (1.0, 350.0), "Na": (1.0, 700.0), "K": (1.0, 500.0), "Mg": (2.0, 400.0),
+    "Ca": (2.0, 400.0), "Sr": (2.0, 500.0), "Ba": (2.0, 800.0),
+}  # fmt: skip
+"""Oxygen per metal from which on an oxide is a peroxide, and when it has lost it, in °C."""
 
 
 @cache
@@ -42,6 +46,8 @@ def residue(powder: str, temperature_c: float) -> str:
     if decomposes_c is None or decomposes_c > temperature_c - DECOMPOSED_BELOW_C:
         return reduced(powder)
     left = sorted(metals(powder))
+    if len(left) == 1 and _leaves_carbonate(powder):
+        return residue(_carbonate_of(left[0]), temperature_c)
     if len(left) == 1 and left[0] in OXIDES:
         return reduced(OXIDES[left[0]])
     return f"oxides of {' and '.join(left)}"
@@ -83,9 +89,8 @@ def _oxygen_per_metal(oxide: str) -> float:
 @cache
 def stays_carbonate(powder: str, temperature_c: float) -> bool:
     """Whether a powder is a carbonate that the firing does not decompose by itself."""
-    decomposes_c = _decomposes_c(powder)
-    late = decomposes_c is None or decomposes_c > temperature_c - DECOMPOSED_BELOW_C
-    return late and _is_carbonate(powder)
+    left = residue(powder, temperature_c)
+    return " " not in left and _is_carbonate(left)
 
 
 def _decomposes_c(powder: str) -> float | None:
@@ -98,10 +103,11 @@ def _decomposes_c(powder: str) -> float | None:
     if not cations:
         return None
     if _is_peroxide(amounts):
-        return _PEROXIDE_C
+        (metal,) = cations
+        return _PEROXIDES[metal][1]
     if _is_carbonate(powder):
         return None if cations <= _REFRACTORY_CARBONATES else _CARBONATE_C
-    if {"C", "H"} <= set(amounts):
+    if "C" in amounts:
         return _ORGANIC_C
     if {"N", "H"} <= set(amounts):
         return _AMMONIUM_C
@@ -122,5 +128,17 @@ def _is_peroxide(amounts: dict[str, float]) -> bool:
     cations = [element for element in amounts if element not in GAS_ELEMENTS]
     if len(cations) != 1 or set(amounts) != {cations[0], "O"}:
         return False
-    least = _PEROXIDES.get(cations[0])
-    return least is not None and amounts["O"] / amounts[cations[0]] >= least
+    least, _ = _PEROXIDES.get(cations[0], (math.inf, 0.0))
+    return amounts["O"] / amounts[cations[0]] >= least
+
+
+def _leaves_carbonate(powder: str) -> bool:
+    """Whether it is an oxalate, acetate or bicarbonate of a metal that keeps its carbonate."""
+    held = Composition(powder).get_el_amt_dict()
+    return (
+        "C" in held and not _is_carbonate(powder) and metals(powder) <= _REFRACTORY_CARBONATES
+    )
+
+
+def _carbonate_of(metal: str) -> str:
+    return reduced(f"{metal}CO3" if metal in {"Ca", "Sr", "Ba"} else f"{metal}2CO3")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from planners.optimizer.residues import residue, residues, stays_carbonate
+from planners.optimizer.residues import oxidised, residue, residues, stays_carbonate
 from planners.synthesis.thermo import reduced
 from tests.unit.planners.optimizer.firings import recipe
 
@@ -89,10 +89,39 @@ def test_a_set_is_judged_at_its_highest_temperature():
         ("CuCO3", 300, True),
         ("BaO", 900, False),
         ("Ba(OH)2", 600, False),
-        ("Na2C2O4", 600, False),
+        ("Na2C2O4", 600, True),
+        ("FeC2O4", 800, False),
+        ("NaHCO3", 700, True),
+        ("BaC2O4", 300, False),
     ],
 )
 def test_carbonates_whose_gas_has_to_be_driven_out(
     powder: str, temperature_c: float, stays: bool
 ):
     assert stays_carbonate(powder, temperature_c) is stays
+
+
+@pytest.mark.parametrize(
+    ("solid", "becomes"),
+    [
+        ("Cu2O", "CuO"),
+        ("MoO2", "MoO3"),
+        ("Fe3O4", "Fe2O3"),
+        ("CuO", "CuO"),
+        ("BaO", "BaO"),
+        ("BaCO3", "BaCO3"),
+        ("Y2Cu2O5", "Y2Cu2O5"),
+        ("oxides of Sc", "oxides of Sc"),
+    ],
+)
+def test_lower_oxides_take_up_oxygen(solid: str, becomes: str):
+    assert oxidised(reduced(solid) if " " not in solid else solid) == (
+        reduced(becomes) if " " not in becomes else becomes
+    )
+
+
+def test_salts_of_metals_that_keep_their_carbonate_leave_it():
+    assert residue("BaC2O4", 900) == "BaCO3"
+    assert residue("NaHCO3", 700) == "Na2CO3"
+    assert residue("FeC2O4", 800) == "Fe2O3"
+    assert residue("CaC2O4", 1100) == "CaO"
