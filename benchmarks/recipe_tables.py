@@ -40,6 +40,7 @@ from planners.optimizer.observations import Observations
 from planners.optimizer.strategy import Situation, Strategy, powders
 from planners.optimizer.usual import Typical
 from planners.synthesis.reactions import try_balance
+from planners.synthesis.screen import check_formula
 from planners.synthesis.thermo import (
     KJ_PER_MOL_PER_EV,
     MissingThermoError,
@@ -160,23 +161,23 @@ def read_table(path: Path, target: str) -> ExperimentTable:
             f"{path}: a table needs rows with the columns precursors, temperature_C and "
             f"{' or '.join(_YIELDS)}"
         )
-    yields: dict[tuple[tuple[str, ...], float], list[float]] = {}
+    yields: dict[tuple[frozenset[str], float], list[float]] = {}
+    spelt: dict[frozenset[str], tuple[str, ...]] = {}
     for number, row in enumerate(rows, start=2):
-        if not row[column].strip():
-            continue  # not measured
         try:
-            names = tuple(p.strip() for p in row["precursors"].split(","))
-            at_c, fraction = float(row["temperature_C"]), float(row[column]) / 100
-        except (TypeError, ValueError, AttributeError) as error:
+            names, at_c, fraction = _read_row(row, column)
+        except BadInput as error:
             raise BadInput(f"{path}, line {number}: {error}; correct the row") from error
-        yields.setdefault((names, at_c), []).append(fraction)
-    known = _reactions(path.parent) or _by_energies(target, {n for n, _ in yields})
+        if fraction is not None:
+            key = frozenset(map(reduced, names))
+            spelt.setdefault(key, names)
+            yields.setdefault((key, at_c), []).append(fraction)
+    known = _reactions(path.parent) or _by_energies(target, spelt.values())
     found = _phases(path.parent)
     experiments = []
-    for (names, at_c), fractions in yields.items():
-        recipe = _recipe(target, names, at_c, known)
-        phases = found.get((powders(recipe), at_c), ())
-        outcome = _outcome(fmean(fractions), phases, target)
+    for (key, at_c), fractions in yields.items():
+        recipe = _recipe(target, spelt[key], at_c, known)
+        outcome = _outcome(fmean(fractions), found.get((key, at_c), ()), target)
         experiments.append(Experiment(recipe=recipe, outcome=outcome))
     kept = _everywhere(experiments)
     kept.sort(key=lambda e: (-e.recipe.score, sorted(powders(e.recipe)), _at_c(e)))
@@ -286,6 +287,33 @@ def _pure_sets(
 def mean_of(values: Sequence[float | int | None]) -> float | None:
     """Mean over seeds; None where a seed never got there."""
     return None if any(v is None for v in values) else fmean(v for v in values if v is not None)
+
+
+def _read_row(
+    row: Mapping[str, str | None], column: str
+) -> tuple[tuple[str, ...], float, float | None]:
+    """Powders, temperature in °C, and weight fraction of target, None if not measured.
+
+    Raises:
+        BadInput: If a value is missing or impossible; names it.
+    """
+    if row[column] is None:
+        raise BadInput("the row is too short")
+    names = tuple(p.strip() for p in (row["precursors"] or "").split(","))
+    for name in names:
+        check_formula(name)
+    try:
+        at_c = float(row["temperature_C"] or "nan")
+        percent = float(row[column] or "nan")
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    if not 0 < at_c < 3000:
+        raise BadInput(f"a temperature of {at_c:g} °C is none of a furnace")
+    if not (row[column] or "").strip():
+        return names, at_c, None
+    if not 0 <= percent <= 100:
+        raise BadInput(f"{percent:g} % is outside 0 to 100")
+    return names, at_c, percent / 100
 
 
 @dataclass(frozen=True, slots=True)
