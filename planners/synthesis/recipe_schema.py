@@ -1,6 +1,6 @@
 """The fields of a recipe file and their ranges, ``alab-recipe-1``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -86,6 +86,7 @@ class RecipeEntry(_Strict):
         reaction: The balanced reaction, for the reader; it is worked out anew.
         reasons: Why this recipe.
         risks: What may go wrong.
+        literature: What papers do, for the reader; it is worked out anew.
     """
 
     schema_version: Literal["alab-recipe-1"] = Field(alias="schema")
@@ -99,6 +100,7 @@ class RecipeEntry(_Strict):
     reaction: str = ""
     reasons: list[str] = []
     risks: list[str] = []
+    literature: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _masses_for_all_or_none(self) -> "RecipeEntry":

@@ -202,3 +202,10 @@ def test_the_other_commands_of_the_groups_stay(shell: Any) -> None:
     listed = shell("reactions", "--help").out
     assert "predict" in listed
     assert "list" in listed
+
+
+def test_a_recipe_out_of_json_is_a_recipe_file(shell: Any, tmp_path: Path) -> None:
+    told = shell("recipes", "BaTiO3", "--json").json
+    file = tmp_path / "told.json"
+    file.write_text(json.dumps(told[0]))
+    assert shell("recipes", "check", file).code == 0
