@@ -80,48 +80,49 @@ def inputs_of(procedure: Procedure, elements: Sequence[str]) -> Floats:
 
 def fit(data: Examples, plan: Plan, seed: int) -> dict[str, NDArray[Any]]:
     """Fit one network; the same seed gives the same weights."""
-    centre, spread = data.inputs.mean(axis=0), data.inputs.std(axis=0) + 1e-3
-    middle_c = float(np.nanmedian(data.temperature_c))
-    middle_log = float(np.nanmedian(data.log_dwell_h))
-    columns = (
-        ((data.inputs - centre) / spread).astype(np.float32),
-        ((data.temperature_c - middle_c) / TEMPERATURE_SCALE_C).astype(np.float32),
-        (data.log_dwell_h - middle_log).astype(np.float32),
-        data.gas,
-        data.reground,
-    )
-    weights = _start(data.inputs.shape[1], plan, jax.random.key(seed))
-    steps = plan.epochs * (len(data.gas) // plan.batch)
-    start, update, read = adam(
-        lambda i: plan.step * jnp.maximum(0.01, 0.5 * (1 + jnp.cos(jnp.pi * i / steps)))
-    )
-    state = start(weights)
+    with jax.enable_x64(False):  # noqa: FBT003 - whatever else runs in this process
+        centre, spread = data.inputs.mean(axis=0), data.inputs.std(axis=0) + 1e-3
+        middle_c = float(np.nanmedian(data.temperature_c))
+        middle_log = float(np.nanmedian(data.log_dwell_h))
+        columns = (
+            ((data.inputs - centre) / spread).astype(np.float32),
+            ((data.temperature_c - middle_c) / TEMPERATURE_SCALE_C).astype(np.float32),
+            (data.log_dwell_h - middle_log).astype(np.float32),
+            data.gas,
+            data.reground,
+        )
+        weights = _start(data.inputs.shape[1], plan, jax.random.key(seed))
+        steps = plan.epochs * (len(data.gas) // plan.batch)
+        start, update, read = adam(
+            lambda i: plan.step * jnp.maximum(0.01, 0.5 * (1 + jnp.cos(jnp.pi * i / steps)))
+        )
+        state = start(weights)
 
-    @jax.jit
-    def step(i: Any, state: Any, batch: tuple[Array, ...], key: Array) -> Any:
-        gradient = jax.grad(partial(_loss, plan=plan))(read(state), batch, key)
-        return update(i, gradient, state)
+        @jax.jit
+        def step(i: Any, state: Any, batch: tuple[Array, ...], key: Array) -> Any:
+            gradient = jax.grad(partial(_loss, plan=plan))(read(state), batch, key)
+            return update(i, gradient, state)
 
-    shuffled = np.random.default_rng(seed)
-    order = np.arange(len(data.gas))
-    key = jax.random.key(seed + 1)
-    for count in range(steps):
-        if count % (len(data.gas) // plan.batch) == 0:
-            order = shuffled.permutation(len(data.gas))
-        place = count % (len(data.gas) // plan.batch) * plan.batch
-        rows = order[place : place + plan.batch]
-        batch = tuple(jnp.asarray(column[rows]) for column in columns)
-        state = step(jnp.asarray(count), state, batch, jax.random.fold_in(key, count))
-    fitted = {
-        name: np.asarray(value[0] if name.startswith("bias") else value)
-        for name, value in read(state).items()
-    }
-    return fitted | {
-        "centre": centre,
-        "spread": spread,
-        "middle_c": np.array(middle_c),
-        "middle_log": np.array(middle_log),
-    }
+        shuffled = np.random.default_rng(seed)
+        order = np.arange(len(data.gas))
+        key = jax.random.key(seed + 1)
+        for count in range(steps):
+            if count % (len(data.gas) // plan.batch) == 0:
+                order = shuffled.permutation(len(data.gas))
+            place = count % (len(data.gas) // plan.batch) * plan.batch
+            rows = order[place : place + plan.batch]
+            batch = tuple(jnp.asarray(column[rows]) for column in columns)
+            state = step(jnp.asarray(count), state, batch, jax.random.fold_in(key, count))
+        fitted = {
+            name: np.asarray(value[0] if name.startswith("bias") else value)
+            for name, value in read(state).items()
+        }
+        return fitted | {
+            "centre": centre,
+            "spread": spread,
+            "middle_c": np.array(middle_c),
+            "middle_log": np.array(middle_log),
+        }
 
 
 def _start(inputs: int, plan: Plan, key: Array) -> Weights:

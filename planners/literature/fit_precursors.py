@@ -135,30 +135,31 @@ def fit(
     vocabulary: Vocabulary, answers: Answers, plan: Plan, seed: int
 ) -> dict[str, NDArray[Any]]:
     """Fit one network; the same seed gives the same weights."""
-    weights = _start(vocabulary, plan, jax.random.key(seed))
-    start, update, read = adam(_warm_and_cool(plan, len(answers.answer)))
-    state = start(weights)
-    lead = jnp.asarray(vocabulary.lead)
-    shuffled = np.random.default_rng(seed)
+    with jax.enable_x64(False):  # noqa: FBT003 - whatever else runs in this process
+        weights = _start(vocabulary, plan, jax.random.key(seed))
+        start, update, read = adam(_warm_and_cool(plan, len(answers.answer)))
+        state = start(weights)
+        lead = jnp.asarray(vocabulary.lead)
+        shuffled = np.random.default_rng(seed)
 
-    @jax.jit
-    def step(i: Any, state: Any, batch: tuple[Array, ...], key: Array) -> Any:
-        gradient = jax.grad(partial(_loss, plan=plan, lead=lead))(read(state), batch, key)
-        return update(i, gradient, state)
+        @jax.jit
+        def step(i: Any, state: Any, batch: tuple[Array, ...], key: Array) -> Any:
+            gradient = jax.grad(partial(_loss, plan=plan, lead=lead))(read(state), batch, key)
+            return update(i, gradient, state)
 
-    count = 0
-    keys = jax.random.key(seed + 1)
-    for _ in range(plan.epochs):
-        order = shuffled.permutation(len(answers.answer))
-        whole = len(order) // plan.batch
-        for rows in np.split(order[: whole * plan.batch], whole):
-            key = jax.random.fold_in(keys, count)
-            state = step(jnp.asarray(count), state, _batch(answers, rows), key)
-            count += 1
-    return {
-        name: np.asarray(value[0] if name.endswith("bias") else value)
-        for name, value in read(state).items()
-    }
+        count = 0
+        keys = jax.random.key(seed + 1)
+        for _ in range(plan.epochs):
+            order = shuffled.permutation(len(answers.answer))
+            whole = len(order) // plan.batch
+            for rows in np.split(order[: whole * plan.batch], whole):
+                key = jax.random.fold_in(keys, count)
+                state = step(jnp.asarray(count), state, _batch(answers, rows), key)
+                count += 1
+        return {
+            name: np.asarray(value[0] if name.endswith("bias") else value)
+            for name, value in read(state).items()
+        }
 
 
 def _batch(answers: Answers, rows: Ints) -> tuple[Array, ...]:
