@@ -237,16 +237,14 @@ def _best_figures(
 def _figure(
     runs: Mapping[str, list[Run]], of: Callable[[Run], float | None], goal: float | None
 ) -> Figure:
-    """Ours beside the others; without a goal of its own, the best of the others is it."""
+    """Ours beside the others; without a goal of its own, the published strategy is it."""
     means = {name: mean_of([of(r) for r in some]) for name, some in runs.items()}
-    others = {name: value for name, value in means.items() if name != OURS}
-    best = min((v for v in others.values() if v is not None), default=0.0)
     return Figure(
         value=means[OURS],
         unit="firings",
-        goal=best if goal is None else goal,
+        goal=(means[PUBLISHED] or 0.0) if goal is None else goal,
         better="lower",
-        peer="; ".join(f"{name} {_told(value)}" for name, value in others.items()),
+        peer="; ".join(f"{name} {_told(v)}" for name, v in means.items() if name != OURS),
     )
 
 
