@@ -122,14 +122,18 @@ def _lost(recipe: Recipe, outcome: Outcome) -> dict[str, float]:
     anchor = max(anchors, key=lambda element: target[element])
     if moles[anchor] <= 0:
         return {}
-    lost: dict[str, float] = {}
-    for element in sorted(elements & set(VOLATILE)):
-        expected = target[element] / target[anchor]
-        missing = 1 - moles[element] / moles[anchor] / expected
-        hot = recipe.max_temperature_c > VOLATILE[element].onset_c
-        if hot and missing > _NOTABLE_LOSS:
-            lost[element] = missing
-    return lost
+    short = {
+        element: 1 - moles[element] / moles[anchor] / (target[element] / target[anchor])
+        for element in sorted(elements)
+    }
+    short = {element: share for element, share in short.items() if share > _NOTABLE_LOSS}
+    if any(not _evaporates(element, recipe) for element in short):
+        return {}  # what cannot leave as vapour is missing too: both hide in a glass
+    return short
+
+
+def _evaporates(element: str, recipe: Recipe) -> bool:
+    return element in VOLATILE and recipe.max_temperature_c > VOLATILE[element].onset_c
 
 
 def _parsable(phase: PhaseAmount, elements: frozenset[str]) -> bool:

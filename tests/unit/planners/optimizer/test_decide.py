@@ -221,6 +221,15 @@ def test_an_evaporated_element_asks_for_cooler_and_more():
     assert "Li" not in read(recipe, found).lost
 
 
+def test_what_is_missing_beside_an_element_that_stays_hides_in_a_glass():
+    """Na could evaporate at 1000 °C; P, as short as Na, could not."""
+    recipe = at(candidates("NaZr2(PO4)3")[0], 1000)
+    glassy = outcome("NaZr2(PO4)3", **{"NaZr2(PO4)3": 0.5, "ZrO2": 0.5})
+    assert read(recipe, glassy).lost == {}
+    with_phosphate = outcome("NaZr2(PO4)3", **{"NaZr2(PO4)3": 0.5, "ZrP2O7": 0.3, "ZrO2": 0.02})
+    assert read(recipe, with_phosphate).lost.keys() == {"Na"}
+
+
 def test_too_hot_goes_back_halfway():
     recipe = candidates("ZnFe2O4")[0]
     cool = outcome("ZnFe2O4", ZnFe2O4=0.45, ZnO=0.15, Fe2O3=0.40)
