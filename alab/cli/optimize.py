@@ -12,7 +12,7 @@ from alab.cli.options import AsJson, DataDir
 from alab.cli.output import say, show_facts, show_rows, write_json
 from alab.cli.reach import data_directory, opened
 from alab.cli.recipes import Lab, firing_words
-from alab.models import NextStep
+from alab.models import NextStep, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,11 +142,21 @@ def _history(
         seen = remembered(session, folder, target=target)
         if tried is None:
             attempts = [
-                attempt
+                _judged_anew(attempt, made_from)
                 for attempt in all_attempts(session, target=target)
                 if reduced(attempt.recipe.target) == reduced(target)
             ]
     return attempts, Observations.from_attempts(attempts).merged(seen)
+
+
+def _judged_anew(attempt: "Attempt", made_from: float) -> "Attempt":
+    """The same firing by the share of target that is asked for here."""
+    outcome = attempt.outcome
+    if outcome is None or outcome.verdict not in (Verdict.SUCCESS, Verdict.PARTIAL):
+        return attempt
+    made = outcome.target_weight_fraction >= made_from
+    verdict = Verdict.SUCCESS if made else Verdict.PARTIAL
+    return replace(attempt, outcome=replace(outcome, verdict=verdict))
 
 
 def _strategy(name: StrategyName, seed: int) -> "Strategy":

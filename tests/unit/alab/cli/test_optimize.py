@@ -5,6 +5,11 @@ from typing import Any
 
 import pytest
 
+from alab.store.codec import encode
+from alab.store.store import Store
+from alab.store.tables import AttemptRow
+from tests.unit.planners.optimizer.firings import outcome, recipe
+
 FIRED = """\
 sample,precursors,temperature_c,target_wt_percent,phases
 A1,BaCO3 + TiO2,700,0,"BaCO3 70, TiO2 30"
@@ -73,3 +78,21 @@ def test_mistakes_are_told(shell: Any, fired: Path, tmp_path: Path) -> None:
     nowhere = shell("optimize", "BaTiO3", "--data-dir", tmp_path / "nothing")
     assert nowhere.code != 0
     assert nowhere.err
+
+
+def test_what_the_laboratory_fired_counts(shell: Any, data_dir: Path) -> None:
+    made = recipe({"BaCO3": 1.0, "TiO2": 1.0}, 900.0, target="BaTiO3")
+    found = outcome({"BaTiO3": 0.8, "TiO2": 0.2}, target="BaTiO3")
+    store = Store.in_directory(data_dir)
+    with store.begin() as session:
+        sample = "titanates-BaTiO3-1"
+        session.query(AttemptRow).filter_by(sample=sample).delete()
+        session.add(
+            AttemptRow(sample=sample, round=1, recipe=encode(made), outcome=encode(found))
+        )
+    store.close()
+    done = shell("optimize", "BaTiO3", "--data-dir", data_dir, "--made-from", "75", "--json")
+    assert [d["step"] for d in done.json["decisions"]] == ["done"]
+    more = shell("optimize", "BaTiO3", "--data-dir", data_dir, "--made-from", "90", "--json")
+    assert more.json["fired"] == 1
+    assert more.json["decisions"][0]["step"] == "refire"
