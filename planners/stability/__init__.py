@@ -1,0 +1,1 @@
+"""Which inorganic crystals are stable: candidates, models, hull, active learning."""

@@ -1,0 +1,75 @@
+"""Which compositions a model learns from, and which judge it.
+
+A composition goes by the MD5 hash of its reduced formula, so that the split needs no list
+and no seed, and all structures of one composition fall on one side (Merchant et al.,
+Nature 624, 80 (2023), methods)::
+
+    bucket = int(md5(reduced formula), 16) mod 100,   train if bucket < 85
+
+The hash decides a split, it protects nothing: that MD5 is broken does not matter here.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from pymatgen.core import Composition
+
+from alab.errors import BadInput
+
+Row = TypeVar("Row")
+
+BUCKETS = 100
+TRAIN_BUCKETS = 85
+
+
+def reduced_formula(composition: str | Composition) -> str:
+    """Reduced formula as pymatgen writes it: the same for any multiple and any order.
+
+    Raises:
+        BadInput: It is no formula, or its amounts are not whole: a fractional composition
+            has no one reduced formula, so that it could stand on both sides.
+    """
+    try:
+        parsed = Composition(composition, strict=True)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{composition!r} is no chemical formula: {error}") from error
+    if not parsed:
+        raise BadInput("an empty formula has no composition; leave the row out")
+    if isotopes := [str(el) for el in parsed if el.symbol in ("D", "T")]:
+        raise BadInput(
+            f"{composition}: holds {', '.join(isotopes)}; write hydrogen's isotopes as H, so "
+            "that they share its side"
+        )
+    if any(abs(amount - round(amount)) > 1e-6 for amount in parsed.values()):
+        raise BadInput(
+            f"{composition}: amounts must be whole numbers to be split; "
+            "multiply the formula until they are"
+        )
+    with warnings.catch_warnings():
+        # pymatgen orders by electronegativity, and warns that helium has none.
+        warnings.filterwarnings("ignore", message="No Pauling electronegativity")
+        return Composition({el: round(n) for el, n in parsed.items()}).reduced_formula
+
+
+def bucket_of(formula: str) -> int:
+    """Bucket from 0 to 99 of a formula that is already reduced."""
+    digest = hashlib.md5(formula.encode(), usedforsecurity=False).hexdigest()
+    return int(digest, 16) % BUCKETS
+
+
+def is_train(composition: str | Composition, *, train_buckets: int = TRAIN_BUCKETS) -> bool:
+    """Whether a composition is learnt from; the others judge."""
+    return bucket_of(reduced_formula(composition)) < train_buckets
+
+
+def split(
+    rows: Iterable[Row], composition_of: Callable[[Row], str | Composition]
+) -> tuple[list[Row], list[Row]]:
+    """Part rows into those learnt from and those judged on, in their order."""
+    train: list[Row] = []
+    test: list[Row] = []
+    for row in rows:
+        (train if is_train(composition_of(row)) else test).append(row)
+    return train, test
