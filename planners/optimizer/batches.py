@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from alab.models import Attempt, Decision, NextStep, Recipe
-from planners.optimizer.belief import Belief, Seen, believe, graded
+from planners.optimizer.belief import Belief, FloatArray, Seen, believe, graded
 from planners.optimizer.residues import residue, residues
 from planners.optimizer.strategy import (
     Situation,
@@ -53,7 +53,9 @@ def next_batch(situation: Situation, size: int) -> tuple[Decision, ...]:
     members = max(shared.values(), key=gain_per_hour)
     return tuple(
         _decision(situation, recipe, promise, shared=size > 1)
-        for recipe, promise in _spread(situation, [untried[i] for i in members], size)
+        for recipe, promise in _spread(
+            situation, [untried[i] for i in members], size, belief.promise[members]
+        )
     )
 
 
@@ -120,18 +122,23 @@ def furnace_hours(recipe: Recipe) -> float:
 
 
 def _spread(
-    situation: Situation, recipes: Sequence[Recipe], size: int
+    situation: Situation,
+    recipes: Sequence[Recipe],
+    size: int,
+    promise: FloatArray | None = None,
 ) -> list[tuple[Recipe, float]]:
     """Recipes that do not all hang on one guess, with what each promises by itself."""
     if not recipes or size < 1:
         return []
     seen = graded(situation.attempts)
-    promise = _believe(situation, recipes, seen).promise
+    if promise is None:
+        promise = _believe(situation, recipes, seen).promise
     chosen: list[tuple[Recipe, float]] = []
     left = list(range(len(recipes)))
-    supposed = list(seen)
+    supposed, now = list(seen), promise
     while left and len(chosen) < size:
-        now = _believe(situation, [recipes[i] for i in left], supposed).promise
+        if chosen:
+            now = _believe(situation, [recipes[i] for i in left], supposed).promise
         best = left.pop(int(now.argmax()))
         chosen.append((recipes[best], float(promise[best])))
         supposed.append(Seen(recipe=recipes[best], grade=float(promise[best]) / 2, weight=1.0))

@@ -90,6 +90,9 @@ class Observations:
     _by_reactants: dict[PairKey, tuple[Observation, ...]] = field(
         init=False, repr=False, compare=False
     )
+    _answers: dict[tuple[PairKey, float], PairKnowledge] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         records = tuple(sorted(set(self.records), key=_order))
@@ -98,6 +101,7 @@ class Observations:
         object.__setattr__(self, "flagged", tuple(flagged))
         groups = {key: tuple(group) for key, group in groupby(records, key=_key)}
         object.__setattr__(self, "_by_reactants", groups)
+        object.__setattr__(self, "_answers", {})
 
     @classmethod
     def from_attempts(cls, attempts: Sequence[Attempt]) -> "Observations":
@@ -139,6 +143,14 @@ class Observations:
             atmosphere: Gas of the firing; observations in other gases do not count.
         """
         reactants = _sorted({reduced(a), reduced(b)})
+        question = (reactants, atmosphere), temperature_c
+        if question not in self._answers:
+            self._answers[question] = self._knowledge(reactants, temperature_c, atmosphere)
+        return self._answers[question]
+
+    def _knowledge(
+        self, reactants: tuple[str, ...], temperature_c: float, atmosphere: Atmosphere
+    ) -> PairKnowledge:
         speaking = [
             o
             for o in self.of(*reactants, atmosphere=atmosphere)
