@@ -27,17 +27,15 @@ from rich.table import Table
 
 from alab.errors import BadInput
 from benchmarks import chemistry_campaigns, literature, plan_speed
-from benchmarks.figures import Figure, show, write
-from benchmarks.recipe_tables import (
+from benchmarks.experiment_tables import (
     ExperimentTable,
-    Run,
     blurred,
     hottest_first,
-    mean_of,
     read_table,
-    run,
     shuffled,
 )
+from benchmarks.figures import Figure, show, write
+from benchmarks.recipe_tables import Run, mean_of, run
 from planners.optimizer.arrows3 import Arrows3
 from planners.optimizer.orders import DrivingForceOrder, RandomOrder
 from planners.optimizer.phase_informed import PhaseInformed

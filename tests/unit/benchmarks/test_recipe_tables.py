@@ -8,17 +8,15 @@ import pytest
 
 from alab.errors import BadInput
 from alab.models import Atmosphere, Decision, NextStep, Recipe, Verdict
-from benchmarks.recipe_tables import (
+from benchmarks.experiment_tables import (
     ENERGY_ERROR_MEV_PER_ATOM,
     ExperimentTable,
-    Run,
     blurred,
     hottest_first,
-    mean_of,
     read_table,
-    run,
     shuffled,
 )
+from benchmarks.recipe_tables import Run, mean_of, run
 from planners.optimizer import DrivingForceOrder, RandomOrder, Situation
 from planners.optimizer.arrows3 import Arrows3
 from planners.optimizer.phase_informed import PhaseInformed

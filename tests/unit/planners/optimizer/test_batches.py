@@ -18,7 +18,8 @@ from alab.models import (
     Segment,
     Verdict,
 )
-from benchmarks.recipe_tables import read_table, run
+from benchmarks.experiment_tables import read_table
+from benchmarks.recipe_tables import run
 from planners.optimizer import (
     DrivingForceOrder,
     RandomOrder,
