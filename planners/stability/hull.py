@@ -12,9 +12,11 @@ is the optimum. What is not confirmed so, and systems of too many elements for f
 a linear programme (HiGHS).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +29,9 @@ from planners.stability.snapshot import Snapshot
 
 IntArray = NDArray[np.int64]
 
-MOST_FACET_ELEMENTS = 6
-"""Above, facets are more numerous than candidates, and linear programmes are faster."""
+FEWEST_FOR_FACETS: Mapping[int, int] = MappingProxyType({1: 1, 2: 1, 3: 1, 4: 2, 5: 10, 6: 50})
+"""Compositions, by number of elements, from which finding facets pays; measured on systems of
+400 phases (docs/discovery-stability.md). Of more elements there are too many facets."""
 
 _SMALL = 1e-9
 _FLAT_DETERMINANT = 1e-10
@@ -68,10 +71,9 @@ class Hull:
             energies_ev_per_atom=self.energies_ev_per_atom[keep],
         )
 
-    @property
-    def by_facets(self) -> bool:
-        """Whether compositions are looked up on facets, else solved one by one."""
-        return len(self.elements) <= MOST_FACET_ELEMENTS
+    def by_facets(self, count: int) -> bool:
+        """Whether so many compositions are looked up on facets, else solved one by one."""
+        return count >= FEWEST_FOR_FACETS.get(len(self.elements), math.inf)
 
     @cached_property
     def facets(self) -> IntArray:
@@ -122,7 +124,7 @@ class Hull:
         Returns:
             Energies in eV per atom, shape (m,).
         """
-        if not self.by_facets:
+        if not self.by_facets(len(fractions)):
             return np.array([self._solve(x)[0] for x in fractions])
         block = max(1, _BLOCK // max(1, len(self.facets)))
         parts = [

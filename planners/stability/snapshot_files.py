@@ -192,7 +192,7 @@ def _write_part(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("xb") as file:
-            file.write(lzma.compress(content))
+            file.write(lzma.compress(content, preset=2))
     except FileExistsError as error:
         raise SnapshotError(
             f"{path} is there but not in the manifest: another process is appending, or one "

@@ -86,10 +86,18 @@ def test_candidates_between_the_phases_are_those_of_linear_programmes() -> None:
     assert hull.energies_at(asked) == pytest.approx(one_by_one, abs=1e-8)
 
 
+def test_few_compositions_of_many_elements_need_no_facets() -> None:
+    hull = hull_of(random_snapshot(ELEMENTS[:5], 100, seed=6), ELEMENTS[:5])
+    asked = np.random.default_rng(6).dirichlet(np.ones(5), 12)
+    assert (hull.by_facets(9), hull.by_facets(12)) == (False, True)
+    few = [*hull.energies_at(asked[:6]), *hull.energies_at(asked[6:])]
+    assert hull.energies_at(asked) == pytest.approx(few, abs=1e-9)
+
+
 def test_more_elements_than_facets_can_hold_are_solved_one_by_one() -> None:
     elements = ELEMENTS[:7]
     snapshot = random_snapshot(elements, 100, seed=7)
-    assert not hull_of(snapshot, elements).by_facets
+    assert not hull_of(snapshot, elements).by_facets(10**6)
     formula = "LiMnNiO2PSTi"
     theirs = PhaseDiagram(
         [
