@@ -37,11 +37,6 @@ def reduced_formula(composition: str | Composition) -> str:
         raise BadInput(f"{composition!r} is no chemical formula: {error}") from error
     if not parsed:
         raise BadInput("an empty formula has no composition; leave the row out")
-    if isotopes := [str(el) for el in parsed if el.symbol in ("D", "T")]:
-        raise BadInput(
-            f"{composition}: holds {', '.join(isotopes)}; write hydrogen's isotopes as H, so "
-            "that they share its side"
-        )
     if any(abs(amount - round(amount)) > 1e-6 for amount in parsed.values()):
         raise BadInput(
             f"{composition}: amounts must be whole numbers to be split; "

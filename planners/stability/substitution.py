@@ -63,13 +63,13 @@ class PairTable:
     Attributes:
         species: The species, by atomic number and oxidation state.
         probability: p(new | old), shape (old, new); each row sums to 1.
-        charges: Oxidation states, shape (species,).
+        weight: Σ exp λ of each row, in proportion to how often an ion occurs, shape (old,).
         rows: Row of each species.
     """
 
     species: tuple[Species, ...]
     probability: NDArray[np.float64]
-    charges: NDArray[np.float64]
+    weight: NDArray[np.float64]
     rows: Mapping[Species, int]
 
     def index(self, species: Species | str) -> int:
@@ -163,7 +163,7 @@ def pair_table(lambda_floor: float | None = 0.0, alpha: float = UNSEEN_LAMBDA) -
     return PairTable(
         species=species,
         probability=seen / seen.sum(axis=1, keepdims=True),
-        charges=np.array([s.oxi_state for s in species], dtype=float),
+        weight=seen.sum(axis=1),
         rows=rows,
     )
 
@@ -222,8 +222,7 @@ def substitutions(originals: Sequence[Species | str], rules: Rules = GNOME) -> S
 def element_targets(element: str, *, rules: Rules = GNOME) -> tuple[str, ...]:
     """Elements that may take an element's place, likeliest first.
 
-    Elements are ranked by their likeliest pair of ions, so that parents whose oxidation
-    states nobody knows (intermetallics) have targets too.
+    Parents whose oxidation states nobody knows (intermetallics) have targets this way too.
 
     Args:
         element: The parent's element.
@@ -237,7 +236,11 @@ def element_targets(element: str, *, rules: Rules = GNOME) -> tuple[str, ...]:
 
 
 def element_probabilities(element: str, *, rules: Rules = GNOME) -> dict[str, float]:
-    """Probability of the likeliest pair of ions, for each other element above threshold.
+    """Probability that another element takes an element's place, where above the threshold.
+
+    The model summed over the ions of both, s of the old element and s' of the new::
+
+        p(new | old) = Σ_s Σ_s' exp λ(s', s) / Σ_s Σ_all exp λ
 
     Raises:
         BadInput: The model holds no ion of the element.
@@ -248,12 +251,11 @@ def element_probabilities(element: str, *, rules: Rules = GNOME) -> dict[str, fl
         raise BadInput(
             f"{element}: the substitution model holds no ion of it; leave the parent out"
         )
-    best: dict[str, float] = {}
-    for column, p in enumerate(table.probability[rows].max(axis=0)):
-        symbol = table.species[column].symbol
-        if symbol != element and p > rules.threshold:
-            best[symbol] = max(best.get(symbol, 0.0), float(p))
-    return best
+    summed: dict[str, float] = {}
+    share = table.weight[rows] / table.weight[rows].sum()
+    for ion, p in zip(table.species, share @ table.probability[rows], strict=True):
+        summed[ion.symbol] = summed.get(ion.symbol, 0.0) + float(p)
+    return {s: p for s, p in summed.items() if s != element and p > rules.threshold}
 
 
 def _factors(table: PairTable, originals: list[int], rules: Rules) -> NDArray[np.float64]:
