@@ -86,6 +86,15 @@ def test_candidates_between_the_phases_are_those_of_linear_programmes() -> None:
     assert hull.energies_at(asked) == pytest.approx(one_by_one, abs=1e-8)
 
 
+def test_facets_answer_without_linear_programmes(monkeypatch: pytest.MonkeyPatch) -> None:
+    hull = hull_of(random_snapshot(ELEMENTS[:4], 100, seed=12), ELEMENTS[:4])
+    asked = np.random.default_rng(12).dirichlet(np.ones(4), 500)
+    expected = hull.energies_at(asked)
+    monkeypatch.setattr("planners.stability.hull.linprog", None)
+    monkeypatch.setattr(Hull, "_confirmed", None)
+    assert hull.energies_at(asked) == pytest.approx(expected, abs=0)
+
+
 def test_few_compositions_of_many_elements_need_no_facets() -> None:
     hull = hull_of(random_snapshot(ELEMENTS[:5], 100, seed=6), ELEMENTS[:5])
     asked = np.random.default_rng(6).dirichlet(np.ones(5), 12)
