@@ -4,6 +4,10 @@ Each element takes one of its common oxidation states or 0; up to two elements m
 between two neighbouring states of theirs, as mixed valence does (Merchant et al., Nature
 624, 80 (2023), methods). Li15Si4 passes: Li is +1 and Si −3.75, between −4 and 0.
 
+The second element never decides: with the element of the widest range between its states
+and all others at states, every total charge from the lowest to the highest is reached. Two
+are allowed as published.
+
 With 0 allowed for every element, all zeros would balance anything. So an assignment counts
 only if some element is charged; ``metallic=True`` lets the neutral one pass, which then
 passes every composition of known elements.

@@ -64,6 +64,19 @@ def test_round_trip_through_a_structure(masks: list[int], new: list[int]) -> Non
     ]
 
 
+def test_what_has_no_effect_leaves_no_trace() -> None:
+    idle = encode(
+        CHAIN, np.array([0], dtype=np.uint64), np.array([[26, 26, 26]], dtype=np.uint8)
+    )
+    same = encode(
+        CHAIN, np.array([63], dtype=np.uint64), np.array([[3, 8, 16]], dtype=np.uint8)
+    )
+    for records in (idle, same):
+        assert records["orbits"].tolist() == [0]
+        assert not records["elements"].any()
+        assert not len(unique(CHAIN, records))
+
+
 @given(MASKS, NEW)
 @settings(max_examples=60, deadline=None)
 def test_unique_keeps_one_of_each_and_never_the_parent(

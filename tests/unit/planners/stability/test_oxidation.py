@@ -77,6 +77,12 @@ def test_strict_balance_is_that_of_all_assignments(amounts: dict[str, int]) -> N
     assert is_balanced(written(amounts)) or not strict
 
 
+@given(AMOUNTS)
+@settings(max_examples=200, deadline=None)
+def test_one_element_between_states_does_what_two_do(amounts: dict[str, int]) -> None:
+    assert is_balanced(written(amounts), States(between=1)) == is_balanced(written(amounts))
+
+
 @given(AMOUNTS, st.integers(2, 5))
 @settings(max_examples=100, deadline=None)
 def test_an_assignment_can_sum_to_zero_whatever_the_multiple(

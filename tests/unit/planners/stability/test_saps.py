@@ -16,18 +16,13 @@ from planners.stability.saps import (
     partial_substitutions,
 )
 
+ON_AXIS = [[0, 0, z] for z in (0, 0.21, 0.39, 0.61, 0.83)]
+BESIDE = [[x, y, 0.52] for x in (0.25, 0.75) for y in (0.22, 0.78)]
 CHAIN = read_parent(
     Structure(
-        Lattice.orthorhombic(4, 5, 18),
-        ["Li", "Li", "Li", "Li", "O", "O"],
-        [
-            [0, 0, 0],
-            [0, 0, 0.21],
-            [0, 0, 0.39],
-            [0.13, 0.2, 0.8],
-            [0.5, 0.5, 0.1],
-            [0.5, 0.5, 0.6],
-        ],
+        Lattice.orthorhombic(8, 9, 18),
+        ["Li"] * 9 + ["O", "O"],
+        [*ON_AXIS, *BESIDE, [0.5, 0.5, 0.1], [0.5, 0.5, 0.68]],
     ),
     number=7,
     name="chain",
@@ -59,6 +54,12 @@ def test_alike_orbits_give_one_grouping_for_each_signature() -> None:
     signatures = [signature(g.orbits) for g in unique]
     assert len(set(signatures)) == len(signatures) < len(every)
     assert set(signatures) == {signature(g.orbits) for g in every}
+
+
+def test_one_orbit_of_four_ranks_before_four_of_one() -> None:
+    assert [CHAIN.orbits[i].multiplicity for i in CHAIN.orbits_of("Li")] == [1] * 5 + [4]
+    level = [g for g in groupings(CHAIN, "Li", caps=ALL) if g.atoms == 4]
+    assert [len(g.orbits) for g in level] == [1, 4]
 
 
 @pytest.mark.parametrize("cap", [1, 2, 3])
