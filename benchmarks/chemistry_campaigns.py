@@ -31,7 +31,6 @@ from alab.models import (
     FiringLimits,
     NextStep,
     Outcome,
-    PhaseAmount,
     Recipe,
     Verdict,
 )
@@ -40,6 +39,7 @@ from planners.optimizer import DrivingForceOrder, RandomOrder, Strategy, decide
 from planners.optimizer.arrows3 import Arrows3
 from planners.optimizer.phase_informed import PhaseInformed
 from planners.optimizer.strategy import powders
+from planners.optimizer.tried import outcome_of_shares
 from planners.synthesis.conditions import profile
 from planners.synthesis.reactions import driving_force_ev_per_atom, try_balance
 from planners.synthesis.recipes import propose
@@ -210,29 +210,8 @@ def _analysed(powder: Powder, target: str, seed: int, sample: str) -> Outcome:
     total = sum(seen.values()) or 1.0
     found = {phase: share / total for phase, share in seen.items()}
     fraction = found.get(reduced(target), 0.0)
-    if fraction >= MADE:
-        verdict = Verdict.SUCCESS
-    else:
-        verdict = Verdict.PARTIAL if fraction > 0 else Verdict.FAILED
-    return Outcome(
-        verdict=verdict,
-        target_weight_fraction=fraction,
-        target_weight_fraction_esd=_ANALYSIS_ERROR,
-        phases=tuple(
-            PhaseAmount(
-                formula=phase,
-                reference="world",
-                space_group="",
-                weight_fraction=share,
-                weight_fraction_esd=_ANALYSIS_ERROR,
-            )
-            for phase, share in sorted(found.items(), key=lambda item: -item[1])
-        ),
-        r_wp_percent=10.0,
-        unexplained_fraction=0.0,
-        amorphous_suspected=powder.amorphous_fraction > _GLASSY,
-        target=target,
-    )
+    outcome = outcome_of_shares(target, fraction, found, made_from=MADE, esd=_ANALYSIS_ERROR)
+    return replace(outcome, amorphous_suspected=powder.amorphous_fraction > _GLASSY)
 
 
 @cache

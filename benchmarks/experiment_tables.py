@@ -24,14 +24,13 @@ from alab.errors import BadInput
 from alab.models import (
     Atmosphere,
     Outcome,
-    PhaseAmount,
     PrecursorAmount,
     Profile,
     Recipe,
     Segment,
-    Verdict,
 )
 from planners.optimizer.strategy import powders
+from planners.optimizer.tried import outcome_of_shares
 from planners.synthesis.reactions import try_balance
 from planners.synthesis.screen import check_formula
 from planners.synthesis.thermo import (
@@ -127,7 +126,13 @@ def read_table(path: Path, target: str) -> ExperimentTable:
     experiments = []
     for (key, at_c), fractions in yields.items():
         recipe = _recipe(target, spelt[key], at_c, known)
-        outcome = _outcome(fmean(fractions), found.get((key, at_c), ()), target)
+        outcome = outcome_of_shares(
+            target,
+            fmean(fractions),
+            dict(found.get((key, at_c), ())),
+            made_from=PURE,
+            esd=_ESD,
+        )
         experiments.append(Experiment(recipe=recipe, outcome=outcome))
     kept = _everywhere(experiments)
     kept.sort(key=lambda e: (-e.recipe.score, sorted(powders(e.recipe)), _at_c(e)))
@@ -253,31 +258,6 @@ def _by_energies(
             moles=_balanced(names, target), force_mev_per_atom=-change_kj / size
         )
     return found
-
-
-def _outcome(fraction: float, phases: Sequence[tuple[str, float]], target: str) -> Outcome:
-    if fraction >= PURE:
-        verdict = Verdict.SUCCESS
-    else:
-        verdict = Verdict.PARTIAL if fraction > 0 else Verdict.FAILED
-    return Outcome(
-        verdict=verdict,
-        target_weight_fraction=fraction,
-        target_weight_fraction_esd=_ESD,
-        phases=tuple(
-            PhaseAmount(
-                formula=formula,
-                reference="table",
-                space_group="",
-                weight_fraction=share,
-                weight_fraction_esd=_ESD,
-            )
-            for formula, share in phases
-        ),
-        r_wp_percent=0.0,
-        unexplained_fraction=0.0,
-        target=target,
-    )
 
 
 def _reactions(folder: Path) -> dict[frozenset[str], _Reaction]:

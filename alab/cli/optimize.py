@@ -11,7 +11,7 @@ from alab.cli.bench import Bench, read_bench
 from alab.cli.options import AsJson, DataDir
 from alab.cli.output import say, show_facts, show_rows, write_json
 from alab.cli.reach import data_directory, opened
-from alab.cli.recipes import Lab, firing_words
+from alab.cli.recipes import Lab, MaxTemperature, firing_words
 from alab.models import NextStep, Verdict
 
 if TYPE_CHECKING:
@@ -69,16 +69,7 @@ def optimize(
         ),
     ] = None,
     lab: Lab = None,
-    max_temperature_c: Annotated[
-        float | None,
-        typer.Option(
-            "--max-temperature",
-            help="Highest temperature in °C; that of --lab, else 1100.",
-            min=100.0,
-            max=2000.0,
-            show_default=False,
-        ),
-    ] = None,
+    max_temperature_c: MaxTemperature = None,
     seed: Annotated[int, typer.Option(help="For --strategy random.", min=0)] = 0,
     data_dir: DataDir = None,
     as_json: AsJson = False,

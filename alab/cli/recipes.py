@@ -32,6 +32,17 @@ Lab = Annotated[
     ),
 ]
 
+MaxTemperature = Annotated[
+    float | None,
+    typer.Option(
+        "--max-temperature",
+        help="Highest temperature in °C; that of --lab, else 1100.",
+        min=100.0,
+        max=2000.0,
+        show_default=False,
+    ),
+]
+
 
 @app.callback()
 def _recipes() -> None:
@@ -54,16 +65,7 @@ def propose(
         Atmosphere | None,
         typer.Option(help="Gas to fire in; chosen by the target's valences unless given."),
     ] = None,
-    max_temperature_c: Annotated[
-        float | None,
-        typer.Option(
-            "--max-temperature",
-            help="Highest temperature in °C; that of --lab, else 1100.",
-            min=100.0,
-            max=2000.0,
-            show_default=False,
-        ),
-    ] = None,
+    max_temperature_c: MaxTemperature = None,
     max_precursors: Annotated[
         int, typer.Option(help="Most powders in a recipe.", min=1, max=5)
     ] = 5,

@@ -11,6 +11,7 @@ is a firing that nobody measured.
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -198,25 +199,45 @@ def _outcome(line: Line, target: str, made_from: float) -> Outcome | None:
         fraction = line.target_wt_percent / 100
     else:
         fraction = sum(s for f, s in phases.items() if reduced(f) == reduced(target))
-    if line.inconclusive:
-        verdict = Verdict.INCONCLUSIVE
-    elif fraction >= made_from:
+    outcome = outcome_of_shares(
+        target,
+        fraction,
+        {reduced(formula): share for formula, share in phases.items()},
+        made_from=made_from,
+        esd=_ESD,
+    )
+    return replace(outcome, verdict=Verdict.INCONCLUSIVE) if line.inconclusive else outcome
+
+
+def outcome_of_shares(
+    target: str, fraction: float, shares: Mapping[str, float], *, made_from: float, esd: float
+) -> Outcome:
+    """The outcome of a firing of which only weight fractions are known, and no pattern.
+
+    Args:
+        target: Formula that was to be made.
+        fraction: Weight fraction of it, 0 to 1.
+        shares: Weight fraction of each phase by reduced formula; may be empty.
+        made_from: Weight fraction of target from which it is a success.
+        esd: One standard deviation of every fraction.
+    """
+    if fraction >= made_from:
         verdict = Verdict.SUCCESS
     else:
         verdict = Verdict.PARTIAL if fraction > 0 else Verdict.FAILED
     return Outcome(
         verdict=verdict,
         target_weight_fraction=fraction,
-        target_weight_fraction_esd=_ESD,
+        target_weight_fraction_esd=esd,
         phases=tuple(
             PhaseAmount(
-                formula=reduced(formula),
+                formula=formula,
                 reference="given",
                 space_group="",
                 weight_fraction=share,
-                weight_fraction_esd=_ESD,
+                weight_fraction_esd=esd,
             )
-            for formula, share in sorted(phases.items(), key=lambda item: -item[1])
+            for formula, share in sorted(shares.items(), key=lambda item: -item[1])
         ),
         r_wp_percent=0.0,
         unexplained_fraction=0.0,
