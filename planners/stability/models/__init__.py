@@ -1,0 +1,1 @@
+"""Learned formation energies: of structures and of compositions."""
