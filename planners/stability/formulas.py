@@ -27,15 +27,18 @@ def _parsed(formula: str) -> tuple[tuple[str, float], ...]:
         composition = Composition(formula, strict=True)
     except (ValueError, TypeError) as error:
         raise BadInput(f"'{formula}' is no chemical formula ({error}); write BaTiO3") from error
-    amounts = {str(species): float(n) for species, n in composition.items()}
-    if odd := [s for s in amounts if not Element.is_valid_symbol(s)]:
+    _check(composition)
+    return tuple((str(element), float(n)) for element, n in composition.items())
+
+
+def _check(composition: Composition) -> None:
+    if odd := [str(s) for s in composition if not isinstance(s, Element)]:
         raise BadInput(
-            f"'{formula}' holds {', '.join(odd)}, no element of the periodic table; correct "
-            "the symbol and leave charges out"
+            f"'{composition}' holds {', '.join(odd)}, no element of the periodic table; "
+            "correct the symbol and leave charges out"
         )
-    if not amounts:
+    if not composition:
         raise BadInput("an empty formula names no compound; write BaTiO3")
-    return tuple(amounts.items())
 
 
 @lru_cache(maxsize=400_000)
@@ -44,13 +47,28 @@ def elements_of(formula: str) -> tuple[str, ...]:
     return tuple(sorted(atoms_of(formula)))
 
 
+def reduced_formula(composition: str | Composition) -> str:
+    """Reduced formula as pymatgen writes it: the same for any multiple and any order.
+
+    Raises:
+        BadInput: If it is no formula, or holds something that is no element.
+    """
+    if isinstance(composition, str):
+        return _reduced(composition)
+    _check(composition)
+    return _written(composition)
+
+
 @lru_cache(maxsize=400_000)
-def reduced_formula(formula: str) -> str:
-    """Reduced formula as pymatgen writes it, after checking its elements."""
+def _reduced(formula: str) -> str:
+    return _written(Composition.from_dict(atoms_of(formula)))
+
+
+def _written(composition: Composition) -> str:
     with warnings.catch_warnings():
         # noble gases have no electronegativity; they are then written last
         warnings.filterwarnings("ignore", message="No Pauling electronegativity")
-        return Composition.from_dict(atoms_of(formula)).reduced_formula
+        return composition.reduced_formula
 
 
 def fractions_in(formula: str, elements: tuple[str, ...]) -> FloatArray:

@@ -10,13 +10,13 @@ The hash decides a split, it protects nothing: that MD5 is broken does not matte
 """
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from pymatgen.core import Composition
 
 from alab.errors import BadInput
+from planners.stability.formulas import atoms_of, reduced_formula
 
 Row = TypeVar("Row")
 
@@ -24,28 +24,21 @@ BUCKETS = 100
 TRAIN_BUCKETS = 85
 
 
-def reduced_formula(composition: str | Composition) -> str:
-    """Reduced formula as pymatgen writes it: the same for any multiple and any order.
+def whole_formula(composition: str | Composition) -> str:
+    """Reduced formula of a composition in whole numbers of atoms.
 
     Raises:
         BadInput: It is no formula, or its amounts are not whole: a fractional composition
             has no one reduced formula, so that it could stand on both sides.
     """
-    try:
-        parsed = Composition(composition, strict=True)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"{composition!r} is no chemical formula: {error}") from error
-    if not parsed:
-        raise BadInput("an empty formula has no composition; leave the row out")
-    if any(abs(amount - round(amount)) > 1e-6 for amount in parsed.values()):
+    amounts = atoms_of(composition) if isinstance(composition, str) else composition
+    whole = {str(species): round(amount) for species, amount in amounts.items()}
+    if any(abs(amount - whole[str(species)]) > 1e-6 for species, amount in amounts.items()):
         raise BadInput(
             f"{composition}: amounts must be whole numbers to be split; "
             "multiply the formula until they are"
         )
-    with warnings.catch_warnings():
-        # pymatgen orders by electronegativity, and warns that helium has none.
-        warnings.filterwarnings("ignore", message="No Pauling electronegativity")
-        return Composition({el: round(n) for el, n in parsed.items()}).reduced_formula
+    return reduced_formula(Composition(whole))
 
 
 def bucket_of(formula: str) -> int:
@@ -56,7 +49,7 @@ def bucket_of(formula: str) -> int:
 
 def is_train(composition: str | Composition, *, train_buckets: int = TRAIN_BUCKETS) -> bool:
     """Whether a composition is learnt from; the others judge."""
-    return bucket_of(reduced_formula(composition)) < train_buckets
+    return bucket_of(whole_formula(composition)) < train_buckets
 
 
 def split(

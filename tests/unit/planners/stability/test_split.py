@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from alab.errors import BadInput
-from planners.stability.split import bucket_of, is_train, reduced_formula, split
+from planners.stability.formulas import reduced_formula
+from planners.stability.split import bucket_of, is_train, split, whole_formula
 
 DATA = Path(os.environ.get("ALAB_DATA", Path(__file__).parents[4].parent / "shared" / "data"))
 AMOUNTS = st.dictionaries(
@@ -65,7 +66,7 @@ def test_noble_gases_and_elements_have_a_side() -> None:
 )
 def test_what_has_no_one_reduced_formula_is_refused(formula: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
-        reduced_formula(formula)
+        whole_formula(formula)
 
 
 @pytest.mark.skipif(not (DATA / "discovery").exists(), reason=f"needs {DATA}/discovery")
