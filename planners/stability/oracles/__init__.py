@@ -1,0 +1,1 @@
+"""What verifies a candidate: an energy after relaxation, behind one interface."""
