@@ -1,0 +1,1 @@
+"""Sensible random structures of compositions that may be stable, as in AIRSS."""
