@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from alab.cli import (
     campaign,
+    data,
     device,
     lab,
     observations,
@@ -183,6 +184,7 @@ app.command(
     "calibrate",
     epilog=example("alab calibrate lab6.xrdml --phase LaB6 --out aeris.toml"),
 )(calibrate)
+app.add_typer(data.app, name="data", help="Pull, import and show reference energies.")
 app.command("report", epilog=example("alab report titanates --output titanates.html"))(report)
 
 

@@ -19,6 +19,9 @@ WITHOUT_DATA_DIR = {
     "alab recipes propose",
     "alab recipes check",
     "alab reactions predict",
+    "alab data pull",
+    "alab data import",
+    "alab data show",
 }
 HEAVY = (
     "pymatgen",
