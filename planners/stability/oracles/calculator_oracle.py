@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from alab.errors import BadInput
 from planners.stability.crystals import Crystal
 from planners.stability.oracles.formation import Correction, ElementEnergies
 from planners.stability.oracles.oracle import Verified
-from planners.stability.oracles.relaxation import Limits, Relaxed, relax
+from planners.stability.oracles.relaxation import USUAL, Limits, Relaxed, relax
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -92,3 +92,36 @@ def _verified(asked: Crystal, found: Relaxed, energy: float) -> Verified:
         converged=found.converged,
         steps=found.steps,
     )
+
+
+def own_element_energies(
+    calculator: "Calculator",
+    structures: Mapping[str, Crystal],
+    *,
+    limits: Limits = USUAL,
+    source: str,
+) -> ElementEnergies:
+    """Energies of the elements by the calculator itself, relaxed.
+
+    For a potential that is on no database's scale. Anions need no correction then only if
+    the potential is right for both their molecules and their compounds.
+
+    Args:
+        calculator: The potential.
+        structures: Reference structure of each element, by symbol.
+        limits: Of the relaxation.
+        source: What errors call the table.
+
+    Raises:
+        BadInput: If a structure is not of its element alone.
+        CrystalError: If one cannot be relaxed.
+    """
+    energies: dict[str, float] = {}
+    for symbol, crystal in sorted(structures.items()):
+        if set(crystal.elements) != {symbol}:
+            raise BadInput(
+                f"the reference structure of {symbol} holds "
+                f"{', '.join(sorted(set(crystal.elements)))}; give one of {symbol} alone"
+            )
+        energies[symbol] = relax(crystal, calculator, limits).total_ev / len(crystal.elements)
+    return ElementEnergies(ev_per_atom=energies, source=source)

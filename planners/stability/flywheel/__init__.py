@@ -1,0 +1,1 @@
+"""Active learning: rounds of generate, filter, verify, retrain."""
