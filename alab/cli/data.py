@@ -153,18 +153,19 @@ def import_(
     """
     from planners.stability.additions import add
 
-    imported, kind = _imported(
-        path,
-        source,
-        {
-            "formula_column": formula_column,
-            "energy_column": energy_column,
-            "id_column": id_column,
-            "measured": measured,
-            "isolated_allowed": isolated_atoms,
-            "references": elements,
-        },
-    )
+    with _counted(f"Reading {path.name}"):
+        imported, kind = _imported(
+            path,
+            source,
+            {
+                "formula_column": formula_column,
+                "energy_column": energy_column,
+                "id_column": id_column,
+                "measured": measured,
+                "isolated_allowed": isolated_atoms,
+                "references": elements,
+            },
+        )
     with _to_the_end():
         added = add(into, imported.entries)
     data = {"file": str(path), "kind": kind, **added_data(into, added, imported.refused)}

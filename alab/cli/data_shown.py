@@ -58,7 +58,7 @@ def show_added(data: dict[str, Any], origin: str) -> None:
             "Already there": data["already_there"] or None,
             "Refused": len(refused) or None,
             "Reference": f"{data['into']}, version {data['version']}, {data['entries']} "
-            f"entries of {', '.join(data['elements'])}",
+            f"entries of {_elements_in_words(data['elements'])}",
             "Digest": data["digest"],
         }
     )
@@ -71,6 +71,10 @@ def show_added(data: dict[str, Any], origin: str) -> None:
     if len(refused) > _MOST_SHOWN:
         say(f"{len(refused) - _MOST_SHOWN} more were refused; --json lists all.")
     say(f"See what it holds: alab data show {data['into']}")
+
+
+def _elements_in_words(symbols: Sequence[str]) -> str:
+    return ", ".join(symbols) if len(symbols) <= _MOST_SHOWN else f"{len(symbols)} elements"
 
 
 def show_snapshot(data: dict[str, Any]) -> None:
