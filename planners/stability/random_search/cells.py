@@ -1,11 +1,12 @@
 """Cells and sites of random structures: of no symmetry, or of a space group through pyxtal.
 
 A cell of no symmetry has angles of 60–120° and edges within a factor of 2.5, scaled to the
-wanted volume. For a space group, pyxtal draws lattice and Wyckoff positions of the
-conventional cell; the primitive cell of it is used, so that fewer atoms are computed.
+wanted volume. For a space group, pyxtal draws the lattice and says which Wyckoff positions
+there are; any that add up are as likely. (Its own ``random_crystal`` takes several times
+longer.) The primitive cell is used, so that fewer atoms are computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -18,13 +19,17 @@ from alab.errors import AlabError
 from planners.stability.formulas import FloatArray
 
 if TYPE_CHECKING:
-    from pyxtal.crystal import random_crystal
     from pyxtal.symmetry import Group
 
 LOWEST_ANGLE_DEG, HIGHEST_ANGLE_DEG = 60.0, 120.0
 LONGEST_EDGE_RATIO = 2.5
 SMALLEST_SHARE_OF_CUBOID = 0.4
 """Of the volume that the edges would have at right angles; below, a cell is flat."""
+
+PLACEMENTS = 20
+"""Choices of Wyckoff positions for one lattice."""
+PARTED = 0.5
+"""Of a separation; what starts nearer on symmetric sites is seldom parted."""
 
 _SAME_PLACE = 1e-3
 """Fractional difference of a site and its image, above what pyxtal rounds."""
@@ -78,36 +83,44 @@ def symmetric_cell(
     atoms: Sequence[tuple[str, int]],
     space_group: int,
     volume_ang3: float,
+    separations_ang: Mapping[tuple[str, str], float],
     random: np.random.Generator,
 ) -> Cell | None:
-    """A primitive cell of a space group, None where pyxtal finds no sites.
+    """A primitive cell of a space group, None where no sites are found.
 
     Args:
         atoms: Elements and their number in the primitive cell.
         space_group: Number in the International Tables.
         volume_ang3: Of the primitive cell.
+        separations_ang: Of each pair of elements; sites nearer than ``PARTED`` times it
+            are chosen again.
         random: Where all chance comes from.
     """
-    drawn = _drawn(atoms, space_group, volume_ang3, random)
-    if drawn is None or not drawn.valid:
+    conventional = _lattice_ang(space_group, volume_ang3, random)
+    if conventional is None:
         return None
-    sites = [site for site in drawn.atom_sites for _ in range(site.wp.multiplicity)]
-    places = np.concatenate([site.coords for site in drawn.atom_sites])
-    conventional = np.asarray(drawn.lattice.get_matrix(), dtype=np.float64)
-    primitive = _reduced(np.array(_PRIMITIVE[drawn.group.symbol[0]]) @ conventional)
+    group = _group(space_group)
+    primitive = _reduced(np.array(_PRIMITIVE[str(group.symbol)[0]]) @ conventional)
     basis = primitive @ np.linalg.inv(conventional)
-    fractional = places @ np.linalg.inv(basis) % 1.0
-    elements = tuple(site.specie for site in sites)
-    kept = _one_of_each(fractional)
-    if len(kept) != sum(n for _, n in atoms):
-        return None  # two orbits in one place
-    rotations, shifts = _operations(space_group)
-    return Cell(
-        lattice_ang=primitive,
-        elements=tuple(elements[i] for i in kept),
-        fractional=fractional[kept],
-        projector=_projector(primitive, basis, fractional[kept], rotations, shifts),
-    )
+    for _ in range(PLACEMENTS):
+        placed = _sites(atoms, space_group, random)
+        if placed is None:
+            continue
+        elements, places = placed
+        fractional = places @ np.linalg.inv(basis) % 1.0
+        kept = _one_of_each(fractional)
+        if len(kept) != sum(n for _, n in atoms):
+            continue  # two orbits in one place
+        elements, fractional = tuple(elements[i] for i in kept), fractional[kept]
+        if _parted(primitive, elements, fractional, separations_ang):
+            projector = _projector(primitive, basis, fractional, *_operations(space_group))
+            return Cell(
+                lattice_ang=primitive,
+                elements=elements,
+                fractional=fractional,
+                projector=projector,
+            )
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -144,30 +157,64 @@ def _reduced(lattice_ang: FloatArray) -> FloatArray:
     return np.array(Lattice(lattice_ang).get_lll_reduced_lattice().matrix)
 
 
-def _drawn(
-    atoms: Sequence[tuple[str, int]],
-    space_group: int,
-    volume_ang3: float,
-    random: np.random.Generator,
-) -> "random_crystal | None":
-    from pyxtal.crystal import random_crystal
+def _lattice_ang(
+    space_group: int, volume_ang3: float, random: np.random.Generator
+) -> FloatArray | None:
+    """A conventional lattice of the crystal system, None where pyxtal finds none."""
+    group = _group(space_group)
     from pyxtal.lattice import Lattice as Drawn
     from pyxtal.msg import VolumeError
 
-    group = _group(space_group)
-    cells = group.cellsize()
+    volume = volume_ang3 * group.cellsize()
     try:
-        lattice = Drawn(group.lattice_type, volume_ang3 * cells, random_state=random)
-        return random_crystal(
-            group=group,
-            species=[symbol for symbol, _ in atoms],
-            numIons=[n * cells for _, n in atoms],
-            lattice=lattice,
-            tm=_tolerance(),
-            random_state=random,
-        )
+        drawn = Drawn(group.lattice_type, volume, random_state=random)
     except VolumeError:
         return None
+    return np.asarray(drawn.get_matrix(), dtype=np.float64)
+
+
+def _sites(
+    atoms: Sequence[tuple[str, int]], space_group: int, random: np.random.Generator
+) -> tuple[list[str], FloatArray] | None:
+    """Wyckoff positions that add up to the atoms, each as likely, with random parameters.
+
+    None where a choice leads nowhere.
+    """
+    positions, cells = _positions(space_group), _group(space_group).cellsize()
+    taken: set[int] = set()
+    elements: list[str] = []
+    places: list[FloatArray] = []
+    for symbol, n in atoms:
+        left = n * cells
+        while left:
+            fitting = [i for i, p in enumerate(positions) if p.sites <= left and i not in taken]
+            if not fitting:
+                return None
+            chosen = int(random.choice(fitting))
+            position = positions[chosen]
+            if position.fixed:
+                taken.add(chosen)
+            places.append(position.rotations @ random.random(3) + position.shifts)
+            elements += [symbol] * position.sites
+            left -= position.sites
+    return elements, np.concatenate(places)
+
+
+def _parted(
+    lattice_ang: FloatArray,
+    elements: Sequence[str],
+    fractional: FloatArray,
+    separations_ang: Mapping[tuple[str, str], float],
+) -> bool:
+    """Whether all atoms are as far apart as soft spheres need to part them."""
+    between = fractional[:, None] - fractional[None]
+    between -= np.rint(between)
+    images = np.array(list(product((-1, 0, 1), repeat=3)))
+    vectors = (between[None] + images[:, None, None]) @ lattice_ang
+    distances = np.sqrt((vectors**2).sum(-1))
+    distances[len(images) // 2] += np.diag(np.full(len(elements), np.inf))
+    wanted = np.array([[separations_ang[a, b] for b in elements] for a in elements])
+    return bool((distances.min(axis=0) >= PARTED * wanted).all())
 
 
 @lru_cache(maxsize=230)
@@ -182,12 +229,27 @@ def _group(number: int) -> "Group":
     return Group(number)
 
 
-@lru_cache(maxsize=1)
-def _tolerance():  # noqa: ANN202 - pyxtal may be absent
-    """Half of pyxtal's own: spheres that start too near are pushed apart afterwards."""
-    from pyxtal.tolerance import Tol_matrix
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Position:
+    """A Wyckoff position: its sites are ``rotations @ (x, y, z) + shifts``."""
 
-    return Tol_matrix(prototype="atomic", factor=0.5)
+    sites: int
+    fixed: bool
+    rotations: FloatArray
+    shifts: FloatArray
+
+
+@lru_cache(maxsize=230)
+def _positions(number: int) -> tuple[_Position, ...]:
+    return tuple(
+        _Position(
+            sites=len(wyckoff.ops),
+            fixed=not int(wyckoff.get_dof()),
+            rotations=np.array([operation.rotation_matrix for operation in wyckoff.ops]),
+            shifts=np.array([operation.translation_vector for operation in wyckoff.ops]),
+        )
+        for wyckoff in _group(number).Wyckoff_positions
+    )
 
 
 @lru_cache(maxsize=230)
@@ -210,7 +272,7 @@ def _one_of_each(fractional: FloatArray) -> list[int]:
 
 def _together(first: FloatArray, second: FloatArray) -> np.ndarray:
     apart = first[:, None] - second[None]
-    return (np.abs(apart - np.rint(apart)) < _SAME_PLACE).all(axis=2)
+    return np.asarray((np.abs(apart - np.rint(apart)) < _SAME_PLACE).all(axis=2))
 
 
 def _projector(

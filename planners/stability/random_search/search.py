@@ -41,7 +41,7 @@ class NoStructureError(AlabError):
 class Rejection(Enum):
     """Why an attempt gave nothing."""
 
-    NO_SITES = "pyxtal found no sites for the space group"
+    NO_SITES = "no sites of the space group were far enough apart"
     CELL = "the cell was too short or too flat for its atoms"
     TOO_NEAR = "atoms stayed too near to each other"
 
@@ -151,8 +151,8 @@ def random_structures(
     if not found.structures:
         reasons = ", ".join(f"{n} × {why.value}" for why, n in found.rejected.items())
         raise NoStructureError(
-            f"{found.formula}: none of {found.tries} random structures is sensible ({reasons}); "
-            "allow more tries_each, larger volume_factors or a lower least_ratio"
+            f"{found.formula}: none of {found.tries} random structures is sensible "
+            f"({reasons}); allow more tries_each, larger volume_factors or a lower least_ratio"
         )
     return list(found.structures)
 
@@ -265,7 +265,9 @@ class _Search:
         return range(made, min(made + min(int(np.ceil(wanted)), room), self._most))
 
     def attempt(self, number: int) -> _Attempt | Rejection:
-        return _draw(self.unit, self.sensible, _generator(self.seed, self.formula, number), number)
+        return _draw(
+            self.unit, self.sensible, _generator(self.seed, self.formula, number), number
+        )
 
     def add(self, outcome: RandomStructure | Rejection) -> None:
         self.outcomes.append(outcome)
@@ -351,7 +353,7 @@ def _draw(
     if space_group == P1:
         cell = plain_cell(atoms, volume, random)
     else:
-        cell = symmetric_cell(atoms, space_group, volume, random)
+        cell = symmetric_cell(atoms, space_group, volume, separations, random)
     if cell is None:
         return Rejection.NO_SITES
     diameters = np.array([[separations[a, b] for b in cell.elements] for a in cell.elements])

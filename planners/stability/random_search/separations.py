@@ -8,9 +8,9 @@ cationic radius beside anions, the atomic radius where there is no anion. Of the
 crystals of the Materials Project at hand with radii for all elements, 91 % have 0.4–1.2 times
 this volume.
 
-*Separations* are drawn for each pair of elements, as in AIRSS with ``MINSEP=…-… AUTO``: from the
-shortest distances of such pairs in the same crystals, up to the median. They are told apart by
-kind and measured in sums of radii:
+*Separations* are drawn for each pair of elements, as in AIRSS with ``MINSEP=…-… AUTO``: from
+the shortest distances of such pairs in the same crystals, up to the median. Pairs are told
+apart by kind and measured in sums of radii:
 
 ===========================  ==========  =====  =====  =====  =====  =====
 pair                         radii       1 %    5 %    10 %   25 %   50 %
@@ -24,7 +24,6 @@ anion and anion              anionic     0.490  0.578  0.892  0.979  1.056
 The long tail below 10 % of the last row is peroxides, disulfides and the like.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement
@@ -33,7 +32,6 @@ import numpy as np
 from pymatgen.core import Element
 
 from alab.errors import BadInput
-from planners.stability.formulas import FloatArray
 
 SHORTEST_BOND_ANG = 0.74
 """H2. The atomic radius of hydrogen alone would let two of it come as near as 0.43 Å."""
@@ -127,7 +125,7 @@ def _radius_ang(symbol: str, negative: frozenset[str]) -> float:
 def _atomic_radius_ang(symbol: str) -> float:
     radius = Element(symbol).atomic_radius
     if radius is None:
-        with_radius = sum(element.atomic_radius is not None for element in Element)
+        with_radius = sum(Element.from_Z(z).atomic_radius is not None for z in range(1, 119))
         raise NoRadiusError(
             f"{symbol} has no atomic radius, so that neither volume nor separations of a "
             f"random structure can be guessed; {with_radius} elements have one, noble gases "

@@ -263,7 +263,7 @@ def _separations(lanes: _Lanes, moved: jax.Array) -> tuple[_Vectors, jax.Array]:
 
     The nearest first, so that one cell on either side is enough.
     """
-    fractional = (lanes.start + moved) @ lanes.inverse_lattice
+    fractional = jnp.asarray((lanes.start + moved) @ lanes.inverse_lattice)
     a, b, c = (_nearest(fractional[:, axis]) for axis in range(3))
     x, y, z = (a * along[0] + b * along[1] + c * along[2] for along in lanes.lattice.T)
     return (x, y, z), jnp.asarray(_SHIFTS) @ lanes.lattice
