@@ -120,7 +120,7 @@ def test_symmetry_is_kept() -> None:
     assert max(groups) > 142
     for one in found:
         structure = one.crystal.structure()
-        order = len(SpacegroupAnalyzer(structure, symprec=1e-4).get_space_group_operations())
+        order = len(SpacegroupAnalyzer(structure, symprec=1e-7).get_space_group_operations())
         drawn = len(cells._operations(one.space_group)[0])
         assert order % drawn == 0
 
