@@ -1,0 +1,151 @@
+"""Train the composition ensemble: ``python -m planners.stability.models.train_composition``.
+
+Needs the extra ``discovery``. May be stopped and started again at any time: each member goes
+on from its last epoch, and members that are done are not trained again.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from alab.errors import AlabError
+from planners.stability.formulas import elements_of
+from planners.stability.models.composition_data import (
+    CompositionTable,
+    held_back,
+    learnt_from,
+    read_table,
+)
+from planners.stability.models.composition_elements import element_properties
+from planners.stability.models.composition_ensemble import (
+    CompositionEnsemble,
+    card_of,
+    ensemble_of,
+)
+from planners.stability.models.composition_model import Params, Shape
+from planners.stability.models.composition_training import (
+    Plan,
+    Progress,
+    samples_of,
+    train_member,
+)
+
+SHIPPED = Path(__file__).with_name("weights_composition.npz")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, calibrate and write."""
+    asked = _parser().parse_args(arguments)
+    try:
+        ensemble = train(
+            read_table(asked.compositions),
+            source=asked.source or asked.compositions.name,
+            members=asked.members,
+            first_seed=asked.seed,
+            plan=Plan(
+                epochs=asked.epochs, batch=asked.batch, rate=asked.rate, decay=asked.decay
+            ),
+            checkpoints=asked.checkpoints,
+            say=lambda line: print(line, flush=True),  # noqa: T201 - a command
+        )
+        ensemble.write(asked.into)
+    except AlabError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    print(f"{asked.into}: {asked.into.stat().st_size / 1e6:.2f} MB")  # noqa: T201
+    return 0
+
+
+def train(
+    table: CompositionTable,
+    *,
+    source: str,
+    members: int,
+    first_seed: int = 0,
+    shape: Shape | None = None,
+    plan: Plan | None = None,
+    checkpoints: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> CompositionEnsemble:
+    """Train an ensemble on the rows of a table that may be learnt from.
+
+    Args:
+        table: Compositions with energies; what judges is left out here.
+        source: Written to the card.
+        members: How many models, seeds counting up from ``first_seed``.
+        first_seed: Of the first member.
+        shape: Sizes of the network, the default ones if None.
+        plan: How each is trained, the default if None.
+        checkpoints: Folder of the states, one folder a member.
+        say: Told of every epoch.
+    """
+    shape, plan = shape or Shape(), plan or Plan()
+    kept, rest = held_back(learnt_from(table))
+    samples = samples_of(kept.formulas, kept.energies_ev_per_atom, element_properties())
+    card = card_of(
+        shape=shape,
+        scale=samples.scale,
+        formulas=kept.formulas,
+        source=source,
+        epochs=plan.epochs,
+    )
+    judged = rest.where([_elements_known(f, card.elements) for f in rest.formulas])
+    say(f"{len(kept.formulas)} compositions to learn from, {len(judged.formulas)} held back")
+
+    def tell(progress: Progress) -> None:
+        one = ensemble_of([progress.params], card)
+        say(
+            f"member {progress.seed}, epoch {progress.epoch}: "
+            f"{1e3 * progress.error_ev_per_atom:.1f} meV/atom while learning, "
+            f"{1e3 * _mae(one, judged):.1f} held back"
+        )
+
+    trained: list[Params] = [
+        train_member(
+            samples,
+            seed=seed,
+            shape=shape,
+            plan=plan,
+            checkpoints=checkpoints / f"member-{seed:02d}" if checkpoints else None,
+            report=tell,
+        )
+        for seed in range(first_seed, first_seed + members)
+    ]
+    ensemble = ensemble_of(trained, card).calibrated(judged)
+    say(
+        f"ensemble: {1e3 * _mae(ensemble, judged):.1f} meV/atom held back, half of the errors "
+        f"within ± half the spread times {ensemble.card.factors[0.5]:.2f}"
+    )
+    return ensemble
+
+
+def _mae(ensemble: CompositionEnsemble, table: CompositionTable) -> float:
+    predicted = ensemble.predict(table.formulas).median_ev_per_atom
+    return float(np.abs(predicted - table.energies_ev_per_atom).mean())
+
+
+def _elements_known(formula: str, known: Sequence[str]) -> bool:
+    return set(elements_of(formula)) <= set(known)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="train_composition", description=__doc__)
+    plan = Plan()
+    parser.add_argument("--compositions", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--source", help="what the weights' card says of the data")
+    parser.add_argument("--into", type=Path, default=SHIPPED, metavar="FILE")
+    parser.add_argument("--checkpoints", type=Path, metavar="FOLDER")
+    parser.add_argument("--members", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="of the first member")
+    parser.add_argument("--epochs", type=int, default=plan.epochs)
+    parser.add_argument("--batch", type=int, default=plan.batch)
+    parser.add_argument("--rate", type=float, default=plan.rate)
+    parser.add_argument("--decay", type=float, default=plan.decay)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
