@@ -50,10 +50,10 @@ def graph_of(crystal: Crystal, cutoff_ang: float = NEIGHBOUR_ANG) -> Graph:
     receivers, senders, images, distances = find_points_in_spheres(
         positions, positions, r=cutoff_ang, pbc=_PERIODIC, lattice=lattice, tol=1e-8
     )
-    pairs = distances > 1e-8  # an atom is within reach of itself
-    if len(distances) and (close := distances[pairs]).size and close.min() < OVERLAP_ANG:
+    pairs = (receivers != senders) | images.any(axis=1)  # an atom is within its own reach
+    if (lengths := distances[pairs]).size and lengths.min() < OVERLAP_ANG:
         raise CrystalError(
-            f"two atoms of {_named(crystal)} are {close.min():.2f} Å apart, closer than "
+            f"two atoms of {_named(crystal)} are {lengths.min():.2f} Å apart, closer than "
             f"{OVERLAP_ANG} Å; remove the site that is written twice"
         )
     receivers, senders, images = receivers[pairs], senders[pairs], images[pairs]

@@ -3,6 +3,7 @@
 Elements that a network saw seldom resemble their neighbours in this table from the start.
 """
 
+import warnings
 from functools import cache
 
 import numpy as np
@@ -35,19 +36,15 @@ def properties_of_species() -> NDArray[np.float32]:
 
 
 def _row(element: Element) -> list[float]:
-    import warnings
-
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # noble gases have no electronegativity
+        warnings.simplefilter("ignore")  # pymatgen tells of each value that it lacks
+        radii = [element.atomic_radius, element.atomic_radius_calculated]
         negativity = float(element.X)
-    radius = element.atomic_radius
-    calculated = element.atomic_radius_calculated
     return [
         float(element.row),
         float(element.group),
         negativity,
-        float(radius) if radius else np.nan,
-        float(calculated) if calculated else np.nan,
+        *[float(radius) if radius else np.nan for radius in radii],
         float(np.log(element.Z)),
         float(element.mendeleev_no),
         *[float(element.block == block) for block in _BLOCKS],

@@ -95,7 +95,7 @@ def energies(
         pre = sent[senders] + received[receivers] + radial @ p[f"{t}.radial"]
         if t:
             pre = pre + edge @ p[f"{t}.edge"]
-        edge = edge + jax.nn.silu(pre + p[f"{t}.edge_bias"])
+        edge = edge + jax.nn.silu(pre + p[f"{t}.edge_bias"][None])
         seen = [gathered(edge * radial[:, -1:])]
         if arch.directions:
             weights = edge @ p[f"{t}.direction"]
@@ -104,15 +104,15 @@ def energies(
             squares = (sums**2).reshape(n_nodes, 9, arch.directions)
             seen += [squares[:, :3].sum(1), squares[:, 3:].sum(1)]
         inputs = jnp.concatenate([node, *seen, whole[cell]], axis=1)
-        hidden = jax.nn.silu(inputs @ p[f"{t}.node_in"] + p[f"{t}.node_bias"])
+        hidden = jax.nn.silu(inputs @ p[f"{t}.node_in"] + p[f"{t}.node_bias"][None])
         node = node + hidden @ p[f"{t}.node_out"]
         hidden = jax.nn.silu(
             jnp.concatenate([whole, averaged(node)], axis=1) @ p[f"{t}.cell_in"]
-            + p[f"{t}.cell_bias"]
+            + p[f"{t}.cell_bias"][None]
         )
         whole = whole + hidden @ p[f"{t}.cell_out"]
     hidden = jax.nn.silu(
-        jnp.concatenate([node, whole[cell]], axis=1) @ p["read_in"] + p["read_bias"]
+        jnp.concatenate([node, whole[cell]], axis=1) @ p["read_in"] + p["read_bias"][None]
     )
     own = hidden @ p["read_out"] + p["reference"][species][:, None]
     return averaged(own)[:, 0]
@@ -123,7 +123,7 @@ def _featurised(arch: Architecture, vectors: jax.Array) -> tuple[jax.Array, jax.
     lengths = jnp.sqrt(jnp.sum(vectors**2, axis=1, keepdims=True))
     centres = jnp.linspace(0.05, arch.cutoff_ang, arch.gaussians, dtype=jnp.float32)
     spread = (arch.cutoff_ang / arch.gaussians) * 1.5
-    gaussians = jnp.exp(-0.5 * ((lengths - centres) / spread) ** 2)
+    gaussians = jnp.exp(-0.5 * ((lengths - centres[None]) / spread) ** 2)
     inside = 0.5 * (jnp.cos(jnp.pi * jnp.clip(lengths / arch.cutoff_ang, 0.0, 1.0)) + 1.0)
     unit = vectors / jnp.maximum(lengths, 1e-6)
     x, y, z = unit[:, 0], unit[:, 1], unit[:, 2]

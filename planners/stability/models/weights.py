@@ -37,7 +37,14 @@ def read(path: Path, card_type: type[Card]) -> tuple[Card, dict[str, NDArray[np.
         card = card_type.model_validate_json(str(arrays.pop(_CARD)))
     except FileNotFoundError as error:
         raise BadInput(f"{path} is no file; train an ensemble, or name another") from error
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, ValidationError) as error:
+    except (
+        ValueError,
+        KeyError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        ValidationError,
+    ) as error:
         raise BadInput(f"{path} holds no trained ensemble: {error}") from error
     return card, {name: array.astype(np.float32) for name, array in arrays.items()}
 
