@@ -35,7 +35,7 @@ class Inputs(_Frozen):
     retrainer: str
     oracle: str
     oracle_digest: str
-    screen: dict[str, float]
+    screen: dict[str, float | tuple[float, ...]]
 
 
 class Counts(_Frozen):

@@ -40,6 +40,7 @@ from planners.stability.flywheel.parts import Generator, Proposal, Retrainer
 from planners.stability.flywheel.selection import Chosen, Screen, Selection, select
 from planners.stability.flywheel.verdict import Verdict, judge
 from planners.stability.lineage import Descent
+from planners.stability.models.augmentation import predict_over_volumes
 from planners.stability.oracles.oracle import Oracle, Verified
 from planners.stability.oracles.remembered import append_line, read_answers
 from planners.stability.oracles.verified_lines import line_of
@@ -172,8 +173,9 @@ class _Round:
         new = self._new(proposals)
         selection = Selection(chosen=(), sure=0, compositions=0)
         if new:
-            prediction = trained.predictor.predict([p.crystal for p in new])
-            selection = select(new, prediction, self.reference, self.parts.screen)
+            crystals, screen = [p.crystal for p in new], self.parts.screen
+            best = predict_over_volumes(trained.predictor, crystals, screen.volumes)
+            selection = select(new, best.prediction, self.reference, screen)
         self.progress("filter", len(selection.chosen), len(new))
         return SelectionFile(
             model_digest=trained.digest,

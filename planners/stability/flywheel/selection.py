@@ -14,6 +14,7 @@ import numpy as np
 from alab.errors import BadInput
 from planners.stability.crystals import formula_of
 from planners.stability.flywheel.parts import Proposal
+from planners.stability.models.augmentation import VOLUMES
 from planners.stability.models.prediction import Prediction
 from planners.stability.reduction import Candidate, distinct
 from planners.stability.snapshot import Snapshot
@@ -28,11 +29,14 @@ class Screen:
         verify_most: Proposals verified in a round.
         interquartile_most_ev_per_atom: Widest disagreement of the members.
         of_a_composition: Distinct structures of a composition that are verified.
+        volumes: A proposal is predicted at these ratios of its volume, and the lowest
+            counts; (1.0,) predicts it as it is.
     """
 
     verify_most: int = 40
     interquartile_most_ev_per_atom: float = 0.2
     of_a_composition: int = 1
+    volumes: tuple[float, ...] = VOLUMES
 
     def __post_init__(self) -> None:
         if min(self.verify_most, self.of_a_composition) < 1:

@@ -1,0 +1,223 @@
+"""Three rounds of active learning in a bounded space, judged by a potential.
+
+The space: alkali and alkaline-earth metals, Zn, Cd, and the tetrels and pnictogens, cells of
+at most ten atoms. The reference is every compound of these elements in MP-20 (val and test,
+binaries and ternaries), relaxed by the oracle: a part of what is known, so that a hit is
+stable against that reference and not always new to the world. Compositions of the reference
+are never proposed. Ablations differ from the full flywheel in one thing each and share the
+oracle's answers through a file.
+"""
+
+import json
+import lzma
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from planners.stability.crystals import Crystal, formula_of
+from planners.stability.entries import Entry
+from planners.stability.flywheel.folder import start
+from planners.stability.flywheel.kernel_model import KernelRetrainer
+from planners.stability.flywheel.manifest import RoundManifest
+from planners.stability.flywheel.parts import Generator, Retrainer
+from planners.stability.flywheel.rounds import Flywheel, run_round
+from planners.stability.flywheel.selection import Screen
+from planners.stability.flywheel.substituted import SubstitutionGenerator
+from planners.stability.oracles.formation import read_element_energies
+from planners.stability.oracles.nequix import nequix
+from planners.stability.oracles.oracle import Oracle
+from planners.stability.oracles.remembered import RememberedOracle
+from planners.stability.substitution import Rules
+
+ELEMENTS = frozenset(
+    ("Li", "Na", "K", "Ca", "Sr", "Ba", "Zn", "Cd", "Si", "Ge", "Sn", "P", "As", "Sb")
+)
+MOST_ATOMS = 10
+ROUNDS = 3
+SEED = 0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A flywheel, or one with something left out.
+
+    Attributes:
+        name: What is left out.
+        generator: Proposes.
+        retrainer: Trains.
+        screen: Selects.
+    """
+
+    name: str
+    generator: Generator
+    retrainer: Retrainer
+    screen: Screen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Rounds of one variant."""
+
+    name: str
+    rounds: tuple[RoundManifest, ...]
+
+    @property
+    def hit_rates(self) -> tuple[float, ...]:
+        """Hit rate of each round."""
+        return tuple(r.hit_rate for r in self.rounds)
+
+
+def nequix_oracle(data: Path, answers: Path) -> RememberedOracle:
+    """Nequix-OAM-1 under a data folder, with its answers kept in a file."""
+    elements = read_element_energies(data / "discovery" / "mp_elem_ref_entries.json.gz")
+    return RememberedOracle(
+        nequix(elements, weights=data / "models" / "nequix-oam-1.nqx"), answers
+    )
+
+
+def reference(data: Path, oracle: Oracle, say: Say) -> list[Entry]:
+    """Every compound of the space, with the oracle's energy."""
+    rows = list(_rows(data / "discovery" / "mp20bt.jsonl.xz"))
+    entries = []
+    for done, (name, crystal) in enumerate(rows, 1):
+        (found,) = oracle.relax([crystal])
+        if found.converged and found.formation_energy_ev_per_atom is not None:
+            entries.append(
+                Entry(
+                    formula=formula_of(crystal.elements),
+                    formation_energy_ev_per_atom=found.formation_energy_ev_per_atom,
+                    source=f"MP-20, relaxed by {oracle.name}",
+                    entry_id=name,
+                    crystal=found.relaxed,
+                )
+            )
+        if done % 20 == 0:
+            say(f"reference: {done} of {len(rows)}")
+    return entries
+
+
+def variants(quick: bool, retrainer: Callable[[int], Retrainer]) -> list[Variant]:
+    """The full flywheel first, then the ablations."""
+    generator = SubstitutionGenerator(
+        elements=ELEMENTS, most=300 if quick else 1500, most_atoms=MOST_ATOMS
+    )
+    screen = Screen(
+        verify_most=10 if quick else 40, volumes=(0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
+    )
+    full = Variant(name="full", generator=generator, retrainer=retrainer(10), screen=screen)
+    floorless = replace(generator, rules=Rules(lambda_floor=None))
+    return [
+        full,
+        replace(full, name="no λ floor", generator=floorless),
+        replace(full, name="no SAPS", generator=replace(generator, partial=False)),
+        replace(full, name="no augmentation", screen=replace(screen, volumes=(1.0,))),
+        replace(full, name="single model", retrainer=retrainer(1)),
+    ]
+
+
+def turn(
+    variant: Variant, entries: Sequence[Entry], oracle: Oracle, folder: Path, say: Say
+) -> Outcome:
+    """Run all rounds of a variant; what is in the folder already is not run again."""
+    if not (folder / "reference" / "manifest.json").exists():
+        start(folder, entries, name="MP-20 in the space")
+    parts = Flywheel(
+        generator=variant.generator,
+        retrainer=variant.retrainer,
+        oracle=oracle,
+        screen=variant.screen,
+        seed=SEED,
+    )
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append(run_round(folder, parts))
+        say(f"{variant.name}: {_words(rounds[-1])}")
+    return Outcome(name=variant.name, rounds=tuple(rounds))
+
+
+def flywheel(
+    data: Path,
+    *,
+    quick: bool = False,
+    answers: Path | None = None,
+    retrainer: Callable[[int], Retrainer] = lambda members: KernelRetrainer(members=members),
+    only_full: bool = False,
+    say: Say = lambda _: None,
+) -> list[Outcome]:
+    """Run the benchmark.
+
+    Args:
+        data: Folder with ``discovery/`` and ``models/``.
+        quick: Fewer proposals and verifications, no ablations.
+        answers: File of the oracle's answers, kept between runs; a temporary one if None.
+        retrainer: Makes a retrainer of so many members.
+        only_full: Leave the ablations out.
+        say: Told of each step.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        oracle = nequix_oracle(data, answers or Path(scratch) / "answers.jsonl")
+        entries = reference(data, oracle, say)
+        chosen = variants(quick, retrainer)[: 1 if quick or only_full else None]
+        return [
+            turn(variant, entries, oracle, Path(scratch) / f"{number}", say)
+            for number, variant in enumerate(chosen)
+        ]
+
+
+def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Hit rates of the full flywheel, by name."""
+    rates = outcomes[0].hit_rates
+    return {f"flywheel_hit_rate_{i}": rate for i, rate in enumerate(rates, 1)}
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
+    """Print a table: a row for each round of each variant."""
+    table = Table("variant", "round", "new", "verified", "hits", "≤ 50 meV", "together")
+    table.add_column("error, meV/atom")
+    for outcome in outcomes:
+        for number, done in enumerate(outcome.rounds, 1):
+            counts, error = done.counts, done.prediction_mae_ev_per_atom
+            table.add_row(
+                outcome.name if number == 1 else "",
+                str(number),
+                str(counts.new),
+                str(counts.selected),
+                f"{counts.hits} ({done.hit_rate:.0%})",
+                str(counts.within_50_mev),
+                str(counts.stable_together),
+                "–" if error is None else f"{1000 * error:.0f}",
+            )
+    console.print(table)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Crystal]]:
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            inside = len(set(row["el"])) > 1 and ELEMENTS.issuperset(row["el"])
+            if inside and len(row["el"]) <= MOST_ATOMS:
+                yield (
+                    row["id"],
+                    Crystal(
+                        lattice_ang=tuple((a, b, c) for a, b, c in row["lat"]),
+                        elements=tuple(row["el"]),
+                        fractional=tuple((a, b, c) for a, b, c in row["frac"]),
+                    ),
+                )
+
+
+def _words(done: RoundManifest) -> str:
+    counts, error = done.counts, done.prediction_mae_ev_per_atom
+    return (
+        f"round {done.inputs.round}: {counts.new} new of {counts.generated}, "
+        f"{counts.selected} verified, {counts.hits} hits ({done.hit_rate:.0%}), "
+        f"{counts.within_50_mev} within 50 meV, {counts.stable_together} together, "
+        f"{counts.refused} refused, {counts.unconverged} unconverged, "
+        f"error {'–' if error is None else f'{1000 * error:.0f} meV'}"
+    )
