@@ -32,7 +32,7 @@ FAMILY_METALS = frozenset({"Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu"})
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
     formula: str = Field(min_length=1)
     energy: float = Field(alias="Ef", allow_inf_nan=False)

@@ -161,29 +161,30 @@ def train_member(
         BadInput: If a checkpoint is of another shape, a plan has no epoch, the training data
             are fewer than one step, or the extra ``discovery`` is not installed.
     """
-    steps = _steps(samples, plan)
-    with jax.enable_x64(False):  # noqa: FBT003 - whatever else runs in this process
-        optimizer, learn = _learner(plan, steps)
+    optimizer, learn = _learner(plan, _steps(samples, plan))
+    # single precision, whatever else runs in this process
+    with jax.enable_x64(False), Checkpoints(checkpoints) as kept:  # noqa: FBT003
         params = initial(jax.random.key(seed), shape, samples.properties.shape[1])
         state = {"params": params, "optimizer": optimizer.init(params)}
-        kept = Checkpoints(checkpoints)
         done, state = kept.last(state)
         data = jax.tree.map(jnp.asarray, samples.widths)
-        properties = jnp.asarray(samples.properties)
         for epoch in range(done + 1, plan.epochs + 1):
             order = _order(samples, plan.batch, seed, epoch)
-            state, error = learn(state, data, order, properties)
+            state, error = learn(state, data, order, samples.properties)
             kept.keep(epoch, state)
-            report(
-                Progress(
-                    seed=seed,
-                    epoch=epoch,
-                    error_ev_per_atom=float(error) * samples.scale.deviation_ev_per_atom,
-                    params=folded(state["params"], samples.properties),
-                )
-            )
-        kept.close()
+            report(_progress(samples, seed, epoch, float(error), state["params"]))
         return jax.tree.map(np.asarray, folded(state["params"], samples.properties))
+
+
+def _progress(
+    samples: Samples, seed: int, epoch: int, error: float, params: Params
+) -> Progress:
+    return Progress(
+        seed=seed,
+        epoch=epoch,
+        error_ev_per_atom=error * samples.scale.deviation_ev_per_atom,
+        params=folded(params, samples.properties),
+    )
 
 
 def _steps(samples: Samples, plan: Plan) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alab.errors import AlabError
+from alab.errors import AlabError, BadInput
 from planners.stability.formulas import elements_of
 from planners.stability.models.composition_data import (
     CompositionTable,
@@ -34,6 +34,7 @@ from planners.stability.models.composition_training import (
 )
 
 SHIPPED = Path(__file__).with_name("weights_composition.npz")
+_FEWEST_HELD_BACK = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             source=asked.source or asked.compositions.name,
             members=asked.members,
             first_seed=asked.seed,
+            shape=Shape(width=asked.width, hidden=asked.hidden, layers=asked.layers),
             plan=Plan(
                 epochs=asked.epochs, batch=asked.batch, rate=asked.rate, decay=asked.decay
             ),
@@ -93,6 +95,11 @@ def train(
         epochs=plan.epochs,
     )
     judged = rest.where([_elements_known(f, card.elements) for f in rest.formulas])
+    if len(judged.formulas) < _FEWEST_HELD_BACK:
+        raise BadInput(
+            f"{len(judged.formulas)} compositions of {len(table.formulas)} would be held back, "
+            f"too few to calibrate; give a table from which at least {_FEWEST_HELD_BACK} are"
+        )
     say(f"{len(kept.formulas)} compositions to learn from, {len(judged.formulas)} held back")
 
     def tell(progress: Progress) -> None:
@@ -133,13 +140,16 @@ def _elements_known(formula: str, known: Sequence[str]) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train_composition", description=__doc__)
-    plan = Plan()
+    plan, shape = Plan(), Shape()
     parser.add_argument("--compositions", type=Path, required=True, metavar="FILE")
     parser.add_argument("--source", help="what the weights' card says of the data")
     parser.add_argument("--into", type=Path, default=SHIPPED, metavar="FILE")
     parser.add_argument("--checkpoints", type=Path, metavar="FOLDER")
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the first member")
+    parser.add_argument("--width", type=int, default=shape.width, help="of an element's vector")
+    parser.add_argument("--hidden", type=int, default=shape.hidden, help="width of one head")
+    parser.add_argument("--layers", type=int, default=shape.layers, help="rounds of messages")
     parser.add_argument("--epochs", type=int, default=plan.epochs)
     parser.add_argument("--batch", type=int, default=plan.batch)
     parser.add_argument("--rate", type=float, default=plan.rate)

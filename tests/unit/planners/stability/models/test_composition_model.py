@@ -10,7 +10,7 @@ from planners.stability.models.composition_encoding import SPECIES, WIDTHS, Mixt
 from planners.stability.models.composition_model import Shape, folded, initial
 
 energies = jax.jit(composition_model.energies)
-SHAPE = Shape(width=12, hidden=10, heads=2, layers=2, readout=8, blocks=1)
+SHAPE = Shape(width=12, hidden=10, heads=2, layers=1, readout=8, blocks=1)
 
 
 @pytest.fixture(autouse=True)
