@@ -93,7 +93,7 @@ def discover(
         made.known,
         models.structure,
         predictor_name=models.name,
-        over_volumes=models.over_volumes,
+        volumes=models.volumes,
         report=report,
     )
     left_out = Counter(made.left_out)
@@ -104,7 +104,7 @@ def discover(
     predicted = predict(
         [guess.crystal for guess in guesses],
         models.structure,
-        over_volumes=models.over_volumes,
+        volumes=models.volumes,
         report=report,
         stage="predicting candidates",
     )

@@ -1,29 +1,18 @@
 """What a search for compounds is asked, and what it answers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass
 
 from alab.errors import BadInput
 from planners.stability.crystals import Crystal
 from planners.stability.lineage import Descent
+from planners.stability.models.augmentation import VOLUMES
 from planners.stability.models.prediction import (
     CompositionPredictor,
-    Prediction,
     StructurePredictor,
 )
-from planners.stability.predicted_reference import OverVolumes
 from planners.stability.screens.composition import HULL_LIMIT_EV_PER_ATOM
 from planners.stability.screens.verdict import Screen, failed
 from planners.stability.snapshot import Snapshot
-
-
-def at_given_volume(
-    predictor: StructurePredictor, crystals: Sequence[Crystal]
-) -> tuple[Prediction, np.ndarray]:
-    """Predict crystals as they are."""
-    return predictor.predict(crystals), np.ones(len(crystals))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +57,13 @@ class Models:
         name: What sources call it, with its version.
         composition: Lowest formation energies of compositions; None leaves out the composition
             filter and random structures.
-        over_volumes: How crystals are predicted: at the best of several volumes.
+        volumes: Ratios to its own at which a crystal is predicted; the lowest counts.
     """
 
     structure: StructurePredictor
     name: str
     composition: CompositionPredictor | None = None
-    over_volumes: OverVolumes = field(default_factory=lambda: at_given_volume)
+    volumes: tuple[float, ...] = VOLUMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,17 +14,15 @@ from dataclasses import dataclass
 
 from planners.stability.crystals import Crystal
 from planners.stability.entries import Entry
-from planners.stability.formulas import FloatArray, elements_of
+from planners.stability.formulas import elements_of
 from planners.stability.generation import Proposal
-from planners.stability.models.prediction import Prediction, StructurePredictor
+from planners.stability.models.augmentation import predict_over_volumes
+from planners.stability.models.prediction import StructurePredictor
 from planners.stability.prototypes import KnownStructure
 from planners.stability.snapshot import MissingReferenceError, Snapshot, snapshot_of
 
 Report = Callable[[str, int, int], None]
 """Told of progress: stage, how many are done, of how many."""
-
-OverVolumes = Callable[[StructurePredictor, Sequence[Crystal]], tuple[Prediction, FloatArray]]
-"""Predicts crystals at the best of several volumes: energies and the factor of each volume."""
 
 GUESSES_OF_A_FORMULA = 10
 """Types in which a known composition is tried beside its known structures."""
@@ -40,13 +38,11 @@ class Predicted:
         crystal: At that volume.
         energy_ev_per_atom: Median of the ensemble's formation energies.
         interquartile_ev_per_atom: Calibrated width.
-        volume_factor: Of the volume that was handed in.
     """
 
     crystal: Crystal
     energy_ev_per_atom: float
     interquartile_ev_per_atom: float
-    volume_factor: float
 
 
 def predicted_reference(
@@ -56,7 +52,7 @@ def predicted_reference(
     predictor: StructurePredictor,
     *,
     predictor_name: str,
-    over_volumes: OverVolumes,
+    volumes: Sequence[float],
     report: Report,
 ) -> Snapshot:
     """Predict the known compounds of a system.
@@ -67,7 +63,7 @@ def predicted_reference(
         guesses: Decorations of known compositions, likeliest first.
         predictor: Predicts formation energies.
         predictor_name: What sources call it.
-        over_volumes: How it is asked.
+        volumes: Ratios to the given volume at which it is asked.
         report: Told of progress.
 
     Raises:
@@ -86,7 +82,7 @@ def predicted_reference(
     predicted = predict(
         [crystal for *_, crystal in rows],
         predictor,
-        over_volumes=over_volumes,
+        volumes=volumes,
         report=report,
         stage="predicting known compounds",
     )
@@ -108,7 +104,7 @@ def predict(
     crystals: Sequence[Crystal],
     predictor: StructurePredictor,
     *,
-    over_volumes: OverVolumes,
+    volumes: Sequence[float],
     report: Report,
     stage: str,
 ) -> list[Predicted]:
@@ -117,33 +113,22 @@ def predict(
     report(stage, 0, len(crystals))
     for start in range(0, len(crystals), _AT_ONCE):
         block = crystals[start : start + _AT_ONCE]
-        prediction, factors = over_volumes(predictor, block)
+        best = predict_over_volumes(predictor, block, volumes)
         found += [
             Predicted(
-                crystal=scaled(crystal, float(factor)),
+                crystal=crystal,
                 energy_ev_per_atom=float(energy),
                 interquartile_ev_per_atom=float(width),
-                volume_factor=float(factor),
             )
-            for crystal, factor, energy, width in zip(
-                block,
-                factors,
-                prediction.median_ev_per_atom,
-                prediction.interquartile_ev_per_atom,
+            for crystal, energy, width in zip(
+                best.crystals,
+                best.prediction.median_ev_per_atom,
+                best.prediction.interquartile_ev_per_atom,
                 strict=True,
             )
         ]
         report(stage, len(found), len(crystals))
     return found
-
-
-def scaled(crystal: Crystal, volume_factor: float) -> Crystal:
-    """The crystal at another volume, its fractional coordinates kept."""
-    stretch = volume_factor ** (1 / 3)
-    (a, b, c) = ((x * stretch, y * stretch, z * stretch) for x, y, z in crystal.lattice_ang)
-    return Crystal(
-        lattice_ang=(a, b, c), elements=crystal.elements, fractional=crystal.fractional
-    )
 
 
 def _check(system: Sequence[str], formulas: set[str]) -> None:
