@@ -134,28 +134,32 @@ def write_discovery(discovery: Discovery, path: Path) -> DiscoveryFile:
     Raises:
         BadInput: If that cannot be written.
     """
-    folder = structure_folder(path)
-    content = as_file(discovery, folder.name)
-    draft, file_draft = (
-        folder.with_name(f"{folder.name}.new"),
-        path.with_name(f"{path.name}.new"),
-    )
+    content = as_file(discovery, structure_folder(path).name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        for row, found in zip(content.candidates, discovery.found, strict=True):
-            (draft / Path(row.cif).name).write_text(cif(found.crystal), encoding="utf-8")
-        file_draft.write_text(text_of(content), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.replace(folder)
-        file_draft.replace(path)
+        _write_whole(path, content)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        file_draft.unlink(missing_ok=True)
     return content
+
+
+def _write_whole(path: Path, content: DiscoveryFile) -> None:
+    """Write everything beside its place, then move it there."""
+    folder = structure_folder(path)
+    drafts = folder.with_name(f"{folder.name}.new")
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        shutil.rmtree(drafts, ignore_errors=True)
+        drafts.mkdir()
+        for row in content.candidates:
+            (drafts / Path(row.cif).name).write_text(cif_of(row), encoding="utf-8")
+        draft.write_text(text_of(content), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        drafts.replace(folder)
+        draft.replace(path)
+    finally:
+        shutil.rmtree(drafts, ignore_errors=True)
+        draft.unlink(missing_ok=True)
 
 
 def read_discovery(path: Path) -> DiscoveryFile:
