@@ -24,6 +24,7 @@ from alab.cli import (
 from alab.cli.analyze import analyze
 from alab.cli.calibrate import calibrate
 from alab.cli.default_command import Predicting
+from alab.cli.discover import discover
 from alab.cli.optimize import optimize
 from alab.cli.options import AsJson, CampaignName, DataDir, example
 from alab.cli.output import INTERRUPTED, exit_code, screen, show_result, write_error
@@ -185,6 +186,10 @@ app.command(
     epilog=example("alab calibrate lab6.xrdml --phase LaB6 --out aeris.toml"),
 )(calibrate)
 app.add_typer(data.app, name="data", help="Pull, import and show reference energies.")
+app.command(
+    "discover",
+    epilog=example("alab discover --chemsys Li-Mn-O --budget 1000"),
+)(discover)
 app.command("report", epilog=example("alab report titanates --output titanates.html"))(report)
 
 

@@ -10,6 +10,7 @@ from alab.cli.options import AsJson, By, DataDir, complete_listed, example, sign
 from alab.cli.output import show_result, show_rows, write_json
 from alab.cli.reach import data_directory, look, opened
 from alab.client import LabClient, find_service
+from alab.errors import BadInput
 
 if TYPE_CHECKING:
     from alab.service.targets import WantedTarget
@@ -17,31 +18,77 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command(epilog=example("alab targets add BaTiO3 LiCoO2", "alab targets add targets.csv"))
+@app.command(
+    epilog=example(
+        "alab targets add BaTiO3 LiCoO2",
+        "alab targets add targets.csv",
+        "alab targets add --from discovery.json",
+    )
+)
 def add(
     what: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="FORMULA|CSV...",
             help="Formulas, or CSV files with a column 'formula' and, if wanted, "
             "'priority' and 'note'.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     priority: Annotated[
         int, typer.Option(help="Larger goes first; for the formulas, not for CSV files.")
     ] = 0,
+    discovery: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Instead of formulas: the best candidates that 'alab discover' wrote.",
+            dir_okay=False,
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(help="With --from: most candidates to list.", min=1)] = 5,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="With --from: those that failed a screen too.")
+    ] = False,
+    campaign: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --from: start a campaign of this name with them."
+        ),
+    ] = None,
     data_dir: DataDir = None,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """List compounds to make, checked against the powders on the shelf; all or none."""
+    """List compounds to make, checked against the powders on the shelf; all or none.
+
+    With --from, candidates are taken by their rank: what failed a screen or cannot be made
+    from this shelf is refused by name, what is listed already is left as it is, and their
+    structures are written into the folder 'structures' of the data directory.
+    """
     folder = data_directory(data_dir)
+    if discovery is not None:
+        if what:
+            raise BadInput("give formulas or --from FILE, not both")
+        from alab.cli.discovered import Wish, add_discovered
+
+        wish = Wish(file=discovery, top=top, anyway=anyway, campaign=campaign)
+        add_discovered(wish, folder, priority, by=by, as_json=as_json)
+        return
+    if not what:
+        raise BadInput("name formulas or a CSV file, or a discovery with --from FILE")
+    if anyway or campaign:
+        raise BadInput(
+            "--anyway and --campaign go with --from FILE; a campaign of formulas is started by "
+            "'alab campaign start NAME --targets'"
+        )
     wanted = _wanted(what, priority)
     if url := find_service(folder):
         with LabClient(url) as client:
-            listed = client.post("targets", by=signed(by), targets=_entries(wanted))
+            listed = client.post("targets", by=signed(by), targets=target_entries(wanted))
     else:
-        listed = _add_to_store(folder, wanted)
+        listed = add_to_store(folder, wanted)
     names = ", ".join(target["formula"] for target in listed)
     show_result(listed, f"Listed {len(listed)}: {names}", as_json=as_json)
 
@@ -58,14 +105,15 @@ def _wanted(what: Sequence[str], priority: int) -> "list[WantedTarget]":
     return wanted
 
 
-def _entries(wanted: "Sequence[WantedTarget]") -> list[dict[str, Any]]:
+def target_entries(wanted: "Sequence[WantedTarget]") -> list[dict[str, Any]]:
+    """Targets as the service takes them."""
     from dataclasses import asdict
 
     return [asdict(target) for target in wanted]
 
 
-def _add_to_store(folder: Path, wanted: "Sequence[WantedTarget]") -> list[dict[str, Any]]:
-    """Without a service nobody else writes this list."""
+def add_to_store(folder: Path, wanted: "Sequence[WantedTarget]") -> list[dict[str, Any]]:
+    """List targets where no service runs; nobody else writes the list then."""
     from alab.service.targets import check_targets, list_targets, shelf
 
     with opened(folder, read_only=False) as store:

@@ -16,6 +16,7 @@ EVERY = dict(commands())
 WITHOUT_DATA_DIR = {
     "alab analyze",
     "alab calibrate",
+    "alab discover",
     "alab recipes propose",
     "alab recipes check",
     "alab reactions predict",
