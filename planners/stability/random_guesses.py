@@ -10,7 +10,7 @@ from planners.stability.lineage import Kind
 from planners.stability.lowest import Guess
 from planners.stability.models.prediction import CompositionPredictor
 from planners.stability.predicted_reference import Report
-from planners.stability.selection import composition_levels
+from planners.stability.selection import apart, composition_levels
 from planners.stability.snapshot import Snapshot
 
 SHARE = 0.3
@@ -62,6 +62,7 @@ def random_guesses(
         except NoStructureError:
             left_out["random structure whose atoms stayed too close"] += count
             continue
+        drawn = [one for one in drawn if apart(one.crystal.structure())]
         left_out["random structure whose atoms stayed too close"] += count - len(drawn)
         found += [
             Guess(

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as Abstra
 from itertools import combinations, product
 from math import gcd
 
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Structure
 
+from planners.stability.crystals import CrystalError, check
 from planners.stability.formulas import reduced_formula
 from planners.stability.generation import ORDINARY, Proposal, charges_balance
+from planners.stability.models.augmentation import VOLUMES
 from planners.stability.models.prediction import CompositionPredictor
 from planners.stability.parents import ParentError
 from planners.stability.prototypes import MOST_SITES, closest_of_radii
@@ -105,9 +107,20 @@ def _no_crystal(proposal: Proposal) -> str:
         structure = proposal.structure
     except ParentError:
         return "no atomic radius to guess a volume by"
+    return "" if apart(structure) else "atoms too close to each other"
+
+
+def apart(structure: Structure) -> bool:
+    """Whether atoms keep a distance, also where the smallest volume is tried."""
     if closest_of_radii(structure) < CLOSEST_CANDIDATE:
-        return "atoms too close to each other"
-    return ""
+        return False
+    squeezed = structure.copy()
+    squeezed.scale_lattice(min(VOLUMES) * structure.volume)
+    try:
+        check(squeezed, isolated_allowed=True)
+    except CrystalError:
+        return False
+    return True
 
 
 def _counts(system: Sequence[str]) -> Iterator[Mapping[str, int]]:

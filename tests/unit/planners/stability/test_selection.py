@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from pymatgen.core import Lattice, Structure
 
 from planners.stability.entries import Entry
 from planners.stability.generation import Generated, generate
@@ -12,6 +13,7 @@ from planners.stability.selection import (
     CLOSEST_CANDIDATE,
     COMPOSITION_MARGIN_EV_PER_ATOM,
     MOST_OF_A_FORMULA,
+    apart,
     by_composition,
     composition_levels,
     simple_formulas,
@@ -75,6 +77,16 @@ def test_atoms_too_close_are_left_out(made: Generated) -> None:
     left_out: Counter[str] = Counter()
     assert within_budget([Squeezed(made.new[0])], 5, left_out) == []  # type: ignore[list-item]
     assert left_out == {"atoms too close to each other": 1}
+
+
+def test_hydrogen_is_kept_apart_at_the_smallest_volume() -> None:
+    def pair(distance_ang: float) -> Structure:
+        sites = [[0, 0, 0], [0, 0, distance_ang / 5], [0.5, 0.5, 0.5]]
+        return Structure(Lattice.cubic(5), ["H", "H", "O"], sites)
+
+    # 0.5 Å at 80 % of the volume is 0.539 Å at the full one
+    assert not apart(pair(0.53))
+    assert apart(pair(0.55))
 
 
 def test_the_composition_model_orders_and_cuts(made: Generated, reference: Snapshot) -> None:
