@@ -10,6 +10,9 @@ from alab.errors import BadInput
 
 PREFIX = "ALAB_"
 
+STRUCTURES = "structures"
+"""Folder of the data directory with crystals that are looked for besides the known ones."""
+
 
 class Settings(BaseSettings):
     """Where a laboratory keeps its state, and where it answers.

@@ -20,8 +20,10 @@ from alab.life import Event, Status
 from alab.models import Outcome, Recipe
 from alab.store.codec import decode, encode, pack
 from alab.store.tables import AttemptRow, DoseRow, SlotRow
+from alab.settings import STRUCTURES
 from analysis.diffraction.analyze import analyze
 from analysis.diffraction.instrument import read_instrument
+from analysis.diffraction.library import DEFAULT_SOURCES
 from analysis.diffraction.pattern import parse_pattern
 from analysis.diffraction.result import Analysis
 from flows.context import current_laboratory
@@ -51,6 +53,7 @@ async def characterise(sample: str) -> None:
         pattern,
         elements=_elements(recipe),
         target=recipe.target,
+        sources=structure_sources(laboratory.data_dir),
         precursors=_weighed_in(laboratory, sample, recipe),
         **_optics(laboratory.lab.devices[xrd].instrument),
     )
@@ -186,6 +189,13 @@ def _weighed_in(laboratory: Laboratory, sample: str, recipe: Recipe) -> list[str
         weighed_mg = {dose.formula: dose.dosed_mg for dose in doses}
     masses_mg = {p.formula: weighed_mg.get(p.formula, p.mass_mg) for p in recipe.precursors}
     return [f"{formula}:{mass_mg:.4f}" for formula, mass_mg in masses_mg.items()]
+
+
+def structure_sources(data_dir: Path | None) -> tuple[Path, ...]:
+    """Where phases are looked for: what is known, then the crystals that a search predicted."""
+    if data_dir is None or not any((data_dir / STRUCTURES).glob("*.cif")):
+        return DEFAULT_SOURCES
+    return (*DEFAULT_SOURCES, data_dir / STRUCTURES)
 
 
 def _optics(file: Path | None) -> dict[str, Any]:

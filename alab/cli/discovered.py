@@ -10,12 +10,10 @@ from alab.cli.output import say, write_json
 from alab.cli.reach import look
 from alab.client import START_TIMEOUT_S, LabClient, find_service
 from alab.errors import BadInput, TargetError
+from alab.settings import STRUCTURES
 
 if TYPE_CHECKING:
     from planners.stability.discovery_file import CandidateRow
-
-STRUCTURES = "structures"
-"""Folder of the data directory that takes predicted structures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
