@@ -2,15 +2,17 @@
 
 The space: alkali and alkaline-earth metals, Zn, Cd, Ge, Sn, P and As, cells of at most ten
 atoms. None of these elements is corrected in the Materials Project, so that old and new
-releases agree. Models learn from, and proposals descend from, the compounds in MP-20 (val and
-test, binaries and ternaries) as the oracle relaxes them. A hull of these alone has holes, and
-every compound that falls into one would be a hit: the reference also holds the formation
-energies that Bartel et al. published for Materials Project compounds of the space (72,261 of
-85,014 at hand), of compositions that the oracle has no structure of. They are calculated, not
-the oracle's; by how much the two differ where both are known is printed.
+releases agree. Proposals descend from the compounds in MP-20 (val and test, binaries and
+ternaries) as the oracle relaxes them. A hull of these alone has holes, and every compound that
+falls into one would be a hit: the reference also holds published energies of Materials Project
+compounds of the space (Bartel et al., 72,261 of 85,014 at hand; larger cells of MP-20; MPTS-52)
+where the oracle has relaxed no structure. They are calculated, not the oracle's; by how much
+the two differ where both are known is printed.
 
-Compositions of the reference are never proposed. Ablations differ from the full flywheel in one
-thing each and share the oracle's answers through a file.
+The model is the shipped ensemble, corrected by kernel ridge regression on all that was verified
+before; in the first round that is the reference alone, nearly all of it stable. Compositions of
+the reference are never proposed. Ablations differ from the full flywheel in one thing each and
+share the oracle's answers through a file.
 """
 
 import csv
@@ -35,6 +37,7 @@ from planners.stability.flywheel.rounds import Flywheel, run_round
 from planners.stability.flywheel.selection import Screen
 from planners.stability.flywheel.substituted import SubstitutionGenerator
 from planners.stability.formulas import reduced_formula
+from planners.stability.models.shipped import structure_ensemble
 from planners.stability.oracles.formation import read_element_energies
 from planners.stability.oracles.nequix import nequix
 from planners.stability.oracles.oracle import Oracle
@@ -89,9 +92,10 @@ def nequix_oracle(data: Path, answers: Path) -> RememberedOracle:
 
 def reference(data: Path, oracle: Oracle, say: Say) -> list[Entry]:
     """Compounds of the space: relaxed by the oracle, and of the rest the published energy."""
-    rows = list(_rows(data / "discovery" / "mp20bt.jsonl.xz"))
+    everything = _rows(data / "discovery" / "mp20bt.jsonl.xz")
+    rows = [row for row in everything if len(row[1].elements) <= MOST_ATOMS]
     entries = []
-    for done, (name, crystal) in enumerate(rows, 1):
+    for done, (name, crystal, _) in enumerate(rows, 1):
         (found,) = oracle.relax([crystal])
         if found.converged and found.formation_energy_ev_per_atom is not None:
             entries.append(
@@ -106,7 +110,7 @@ def reference(data: Path, oracle: Oracle, say: Say) -> list[Entry]:
         if done % 20 == 0:
             say(f"reference: {done} of {len(rows)}")
     known = {entry.formula: entry.formation_energy_ev_per_atom for entry in entries}
-    published = list(_published(data / "discovery" / "bartel_critexam_trainval.csv.xz"))
+    published = list(_published(data / "discovery"))
     both = [
         known[entry.formula] - entry.formation_energy_ev_per_atom
         for entry in published
@@ -118,6 +122,15 @@ def reference(data: Path, oracle: Oracle, say: Say) -> list[Entry]:
         f"{1000 * np.mean(np.abs(both)):.0f}"
     )
     return entries + [entry for entry in published if entry.formula not in known]
+
+
+def corrected(members: int) -> KernelRetrainer:
+    """Corrections of the shipped ensemble, or of one of its networks."""
+    shipped = structure_ensemble()
+    base = shipped if members > 1 else shipped.member(0)
+    return KernelRetrainer(
+        members=members, base=base, base_name=f"the shipped ensemble, {base.members} networks"
+    )
 
 
 def variants(quick: bool, retrainer: Callable[[int], Retrainer]) -> list[Variant]:
@@ -162,7 +175,7 @@ def flywheel(
     *,
     quick: bool = False,
     answers: Path | None = None,
-    retrainer: Callable[[int], Retrainer] = lambda members: KernelRetrainer(members=members),
+    retrainer: Callable[[int], Retrainer] | None = None,
     only_full: bool = False,
     say: Say = lambda _: None,
 ) -> list[Outcome]:
@@ -172,14 +185,14 @@ def flywheel(
         data: Folder with ``discovery/`` and ``models/``.
         quick: Fewer proposals and verifications, no ablations.
         answers: File of the oracle's answers, kept between runs; a temporary one if None.
-        retrainer: Makes a retrainer of so many members.
+        retrainer: Makes a retrainer of so many members; of ``corrected`` if None.
         only_full: Leave the ablations out.
         say: Told of each step.
     """
     with tempfile.TemporaryDirectory() as scratch:
         oracle = nequix_oracle(data, answers or Path(scratch) / "answers.jsonl")
         entries = reference(data, oracle, say)
-        chosen = variants(quick, retrainer)[: 1 if quick or only_full else None]
+        chosen = variants(quick, retrainer or corrected)[: 1 if quick or only_full else None]
         return [
             turn(variant, entries, oracle, Path(scratch) / f"{number}", say)
             for number, variant in enumerate(chosen)
@@ -212,33 +225,40 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print(table)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Crystal]]:
+def _rows(path: Path) -> Iterator[tuple[str, Crystal, float]]:
+    """Names, crystals and published energies of the compounds of the space."""
     with lzma.open(path, "rt", encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
-            inside = len(set(row["el"])) > 1 and ELEMENTS.issuperset(row["el"])
-            if inside and len(row["el"]) <= MOST_ATOMS:
-                yield (
-                    row["id"],
-                    Crystal(
-                        lattice_ang=tuple((a, b, c) for a, b, c in row["lat"]),
-                        elements=tuple(row["el"]),
-                        fractional=tuple((a, b, c) for a, b, c in row["frac"]),
-                    ),
+            if len(set(row["el"])) > 1 and ELEMENTS.issuperset(row["el"]):
+                crystal = Crystal(
+                    lattice_ang=tuple((a, b, c) for a, b, c in row["lat"]),
+                    elements=tuple(row["el"]),
+                    fractional=tuple((a, b, c) for a, b, c in row["frac"]),
                 )
+                yield row["id"], crystal, row["ef"]
 
 
-def _published(path: Path) -> Iterator[Entry]:
-    with lzma.open(path, "rt", encoding="utf-8") as file:
+def _published(data: Path) -> Iterator[Entry]:
+    """Published energies, without structures."""
+    for stem in ("mp20bt", "mpts52"):
+        for name, crystal, energy in _rows(data / f"{stem}.jsonl.xz"):
+            yield _energy(formula_of(crystal.elements), energy, stem, name)
+    with lzma.open(data / "bartel_critexam_trainval.csv.xz", "rt", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            symbols = "".join(c if c.isalpha() else " " for c in row["formula"]).split()
+            formula = row["formula"]
+            symbols = "".join(c if c.isalpha() else " " for c in formula).split()
             if ELEMENTS.issuperset(symbols) and len(symbols) > 1:
-                yield Entry(
-                    formula=reduced_formula(row["formula"]),
-                    formation_energy_ev_per_atom=float(row["Ef"]),
-                    source="Bartel 2020, Materials Project",
-                    entry_id=f"bartel-{row['formula']}",
-                )
+                yield _energy(reduced_formula(formula), float(row["Ef"]), "Bartel", formula)
+
+
+def _energy(formula: str, energy: float, source: str, name: str) -> Entry:
+    return Entry(
+        formula=formula,
+        formation_energy_ev_per_atom=energy,
+        source=f"{source}, Materials Project",
+        entry_id=f"{source} {name}",
+    )
 
 
 def _words(done: RoundManifest) -> str:

@@ -1,57 +1,71 @@
-"""A small model for a bounded space: kernel ridge regression, trained in a second.
+"""A correction by kernel ridge regression, trained in a second on hundreds of energies.
 
-A crystal is described by averages over its atoms and over its pairs: tabulated properties of
-the elements, and the distances of pairs over the sum of their radii, plain and weighted by
-how the two elements differ. The kernel is a Gaussian; its width and the ridge are those with
-the least error when each crystal is left out in turn. It learns from hundreds of energies
-what a graph network needs thousands for, and knows nothing outside its space.
+An ensemble that learnt from known compounds has seen almost nothing unstable, and takes its
+candidates for too stable. What the oracle says of them corrects it: each member of the base
+gets a smooth function of the crystal's description, fitted to what it was wrong by on a sample
+of all energies. Far from everything verified the correction is 0 and the base speaks alone.
+
+The kernel is a Gaussian; its width and the ridge are those with the least error when each
+crystal is left out in turn.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Element
 
 from alab.errors import BadInput
 from planners.stability.crystals import Crystal
+from planners.stability.flywheel.description import contrasts, describe
 from planners.stability.flywheel.parts import Evidence, Trained
-from planners.stability.models.graphs import graph_of
-from planners.stability.models.prediction import Prediction
-from planners.stability.models.species import properties_of_species
+from planners.stability.models.prediction import Prediction, StructurePredictor
 
 FloatArray = NDArray[np.float64]
 
-_REACH_ANG = 5.0
-_CENTRES = np.linspace(0.6, 1.8, 9)
-"""Distances over the sum of two atomic radii; bonds are at about 1."""
-_CONTINUOUS = 7
-"""Columns of the elements' table that are no marks of a block."""
+FEWEST = 10
 _WIDTHS = (0.3, 0.6, 1.2, 2.4)
-_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
+_RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixingPredictor:
+    """An energy of mixing: 0 for elements, growing as they differ; one member.
+
+    Attributes:
+        coefficients_ev_per_atom: Of the contrasts of a crystal, shape (c,).
+    """
+
+    coefficients_ev_per_atom: FloatArray
+
+    def predict(self, crystals: Sequence[Crystal]) -> Prediction:
+        """Formation energies, in the order of ``crystals``."""
+        rows = np.array([contrasts(crystal) for crystal in crystals])
+        shape = (len(crystals), len(self.coefficients_ev_per_atom))
+        return Prediction(
+            members_ev_per_atom=(rows.reshape(shape) @ self.coefficients_ev_per_atom)[None]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelPredictor:
-    """Members that saw different samples of the same energies.
+    """A base and its corrections.
 
     Attributes:
+        base: Predicts what is corrected; its members are taken in turn.
         described: Standardised descriptions of what was learnt from, shape (n, f).
         mean: Of the descriptions, shape (f,).
         deviation: Of the descriptions, shape (f,).
-        linear: Coefficients by fraction of each atomic number, shape (100,).
         weights: Of each crystal in each member, shape (m, n).
-        width: Of the Gaussian, in mean distances of two crystals.
+        width: Of the Gaussian, in root mean squared deviations.
     """
 
+    base: StructurePredictor
     described: FloatArray
     mean: FloatArray
     deviation: FloatArray
-    linear: FloatArray
     weights: FloatArray
     width: float
 
@@ -59,31 +73,37 @@ class KernelPredictor:
         """Formation energies, in the order of ``crystals``.
 
         Raises:
-            CrystalError: If two atoms overlap, or an element is beyond the table.
+            CrystalError: If two atoms overlap, or an element is beyond the base's table.
         """
         if not crystals:
             return Prediction(members_ev_per_atom=np.zeros((len(self.weights), 0)))
         rows = np.array([describe(crystal) for crystal in crystals])
-        standard = (rows - self.mean) / self.deviation
-        kernel = _gaussian(standard, self.described, self.width)
-        linear = np.array([_fractions(c) for c in crystals]) @ self.linear
-        return Prediction(members_ev_per_atom=self.weights @ kernel.T + linear)
+        kernel = _gaussian((rows - self.mean) / self.deviation, self.described, self.width)
+        said = self.base.predict(crystals)
+        return Prediction(
+            members_ev_per_atom=_in_turn(said, len(self.weights)) + self.weights @ kernel.T,
+            interquartile_scale=said.interquartile_scale,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelRetrainer:
-    """Trains from nothing on all energies, each time.
+    """Fits corrections anew on all energies, each time.
 
     Attributes:
         members: Of the ensemble.
+        base: What is corrected; None fits an energy of mixing first.
+        base_name: Names the base in a round's inputs.
     """
 
     members: int = 10
+    base: StructurePredictor | None = None
+    base_name: str = "an energy of mixing"
 
     @property
     def name(self) -> str:
         """What it trains."""
-        return f"kernel ridge regression, {self.members} members"
+        return f"kernel ridge correction of {self.base_name}, {self.members} members"
 
     def train(self, evidence: Sequence[Evidence], seed: int) -> Trained:
         """Train on relaxed crystals, and on candidates with the energy they relaxed to.
@@ -91,41 +111,32 @@ class KernelRetrainer:
         Raises:
             BadInput: If there are fewer than ten energies.
         """
-        if len(evidence) < 10:
+        if len(evidence) < FEWEST:
             raise BadInput(
-                f"{len(evidence)} energies are too few to learn from; give 10 or more"
+                f"{len(evidence)} energies are too few to learn from; give {FEWEST} or more"
             )
-        pairs = [(e.relaxed, e.formation_energy_ev_per_atom) for e in evidence]
-        pairs += [(e.asked, e.formation_energy_ev_per_atom) for e in evidence if e.asked]
-        predictor = _fitted([c for c, _ in pairs], np.array([y for _, y in pairs]), self, seed)
-        return Trained(predictor=predictor, digest=_digest(predictor))
+        asked = [e.asked or e.relaxed for e in evidence]
+        also = [e for e in evidence if e.asked]
+        crystals = [*asked, *(e.relaxed for e in also)]
+        energies = np.array([e.formation_energy_ev_per_atom for e in (*evidence, *also)])
+        base = self.base or _mixing(crystals, energies)
+        rest = energies - _in_turn(base.predict(crystals), self.members)
+        predictor = _fitted(base, crystals, rest, asked=len(asked), seed=seed)
+        return Trained(predictor=predictor, digest=_digest(predictor, self.name))
 
 
-def describe(crystal: Crystal) -> FloatArray:
-    """What the kernel compares: averages over atoms and over pairs, shape (f,)."""
-    graph = graph_of(crystal, _REACH_ANG)
-    table = properties_of_species().astype(np.float64)[:, :_CONTINUOUS]
-    own = table[graph.species]
-    first, second = own[graph.receivers], own[graph.senders]
-    radii = _radii()[graph.species]
-    apart = np.linalg.norm(graph.displacements_ang.astype(np.float64), axis=1)
-    ratio = apart / (radii[graph.receivers] + radii[graph.senders])
-    near = np.exp(-0.5 * ((ratio[:, None] - _CENTRES) / 0.12) ** 2)
-    weights = np.column_stack((np.ones(len(ratio)), np.abs(first - second), first * second))
-    shells = near.T @ weights[:, [0, 2, 3, 5, 9, 10]] / len(own)
-    return np.concatenate((own.mean(axis=0), own.std(axis=0), shells.ravel()))
+def _mixing(crystals: Sequence[Crystal], energies: FloatArray) -> MixingPredictor:
+    x = np.array([contrasts(crystal) for crystal in crystals])
+    normal = x.T @ x + 0.1 * np.eye(x.shape[1])
+    return MixingPredictor(
+        coefficients_ev_per_atom=np.linalg.solve(normal, x.T @ energies).astype(float)
+    )
 
 
-@cache
-def _radii() -> FloatArray:
-    """Atomic radius by atomic number, 1.5 Å where pymatgen has none."""
-    radii = [Element.from_Z(z).atomic_radius for z in range(1, 100)]
-    return np.array([1.5, *(float(r) if r else 1.5 for r in radii)])
-
-
-def _fractions(crystal: Crystal) -> FloatArray:
-    numbers = [Element(symbol).Z for symbol in crystal.elements]
-    return np.bincount(numbers, minlength=100) / len(numbers)
+def _in_turn(said: Prediction, members: int) -> FloatArray:
+    """Energies of the base's members, repeated to so many, shape (members, n)."""
+    count = len(said.members_ev_per_atom)
+    return said.members_ev_per_atom[np.arange(members) % count]
 
 
 def _gaussian(a: FloatArray, b: FloatArray, width: float) -> FloatArray:
@@ -134,24 +145,27 @@ def _gaussian(a: FloatArray, b: FloatArray, width: float) -> FloatArray:
 
 
 def _fitted(
-    crystals: Sequence[Crystal], energies: FloatArray, settings: KernelRetrainer, seed: int
+    base: StructurePredictor,
+    crystals: Sequence[Crystal],
+    rest: FloatArray,
+    *,
+    asked: int,
+    seed: int,
 ) -> KernelPredictor:
+    """Fit corrections to ``rest``, shape (members, n); the first ``asked`` choose settings."""
     rows = np.array([describe(crystal) for crystal in crystals])
     mean, deviation = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-6)
     standard = (rows - mean) / deviation
-    x = np.array([_fractions(crystal) for crystal in crystals])
-    linear = np.linalg.solve(x.T @ x + 0.1 * np.eye(x.shape[1]), x.T @ energies).astype(float)
-    rest = energies - x @ linear
-    width, ridge = _best(standard, rest)
+    # a candidate and what it relaxed to are twins: one of them alone may be left out in turn
+    width, ridge = _best(standard[:asked], np.median(rest, axis=0)[:asked])
     kernel = _gaussian(standard, standard, width)
     draw = np.random.default_rng(seed)
-    members = [_member(kernel, rest, ridge, draw) for _ in range(settings.members)]
     return KernelPredictor(
+        base=base,
         described=standard,
         mean=mean,
         deviation=deviation,
-        linear=linear,
-        weights=np.array(members),
+        weights=np.array([_member(kernel, row, ridge, draw) for row in rest]),
         width=width,
     )
 
@@ -180,6 +194,6 @@ def _member(
     return weights
 
 
-def _digest(predictor: KernelPredictor) -> str:
-    arrays = (predictor.described, predictor.linear, predictor.weights)
-    return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+def _digest(predictor: KernelPredictor, name: str) -> str:
+    arrays = (predictor.described, predictor.weights)
+    return hashlib.sha256(name.encode() + b"".join(a.tobytes() for a in arrays)).hexdigest()

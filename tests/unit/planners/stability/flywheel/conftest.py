@@ -32,9 +32,9 @@ METALS = {"Al": 4.05, "Cu": 3.61, "Ag": 4.09, "Au": 4.08, "Ni": 3.52, "Pd": 3.89
 KNOWN = [("Au", "Cu"), ("Cu", "Au"), ("Al", "Ni"), ("Pd", "Ag"), ("Pt", "Cu"), ("Al", "Pd")]
 
 
-def l12(corner: str, face: str) -> Crystal:
-    """The structure of Cu3Au, at Vegard's lattice constant."""
-    a_ang = (METALS[corner] + 3 * METALS[face]) / 4
+def l12(corner: str, face: str, a_ang: float | None = None) -> Crystal:
+    """The structure of Cu3Au, at Vegard's lattice constant if none is given."""
+    a_ang = a_ang or (METALS[corner] + 3 * METALS[face]) / 4
     return Crystal(
         lattice_ang=((a_ang, 0.0, 0.0), (0.0, a_ang, 0.0), (0.0, 0.0, a_ang)),
         elements=(corner, face, face, face),

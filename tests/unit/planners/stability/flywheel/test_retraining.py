@@ -3,6 +3,7 @@
 import json
 import lzma
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from alab.errors import BadInput
 from planners.stability.crystals import Crystal
-from planners.stability.flywheel.kernel_model import KernelRetrainer, describe
+from planners.stability.flywheel.description import contrasts, describe
+from planners.stability.flywheel.kernel_model import KernelRetrainer
 from planners.stability.flywheel.parts import Evidence
 from planners.stability.flywheel.retraining import GraphRetrainer, examples_of_evidence
 from planners.stability.models.batching import Budget
@@ -24,7 +26,7 @@ SPACE = frozenset(
     ("Li", "Na", "K", "Ca", "Sr", "Ba", "Zn", "Cd", "Si", "Ge", "Sn", "P", "As", "Sb")
 )
 SMALL = Architecture(width=8, layers=1, gaussians=8, directions=2)
-SHORT = Plan(epochs=3, warm_steps=2, room=Budget(nodes=100, edges=2500, graphs=20))
+SHORT = Plan(epochs=20, warm_steps=2, room=Budget(nodes=100, edges=2500, graphs=20))
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,37 @@ def test_a_description_does_not_depend_on_the_choice_of_cell() -> None:
     np.testing.assert_allclose(describe(doubled), describe(one), atol=1e-5)
 
 
+def test_far_from_what_was_verified_the_base_speaks_alone(alloys: list[Evidence]) -> None:
+    base = KernelRetrainer(members=2).train(alloys, seed=0).predictor
+    shifted = [
+        replace(e, formation_energy_ev_per_atom=e.formation_energy_ev_per_atom + 0.3)
+        for e in alloys
+        if "Pt" not in e.relaxed.elements
+    ]
+    corrected = KernelRetrainer(members=2, base=base, base_name="base").train(shifted, seed=0)
+    near, far = shifted[0].relaxed, l12("Cs", "F", 7.0)
+    change = [
+        corrected.predictor.predict([c]).median_ev_per_atom
+        - base.predict([c]).median_ev_per_atom
+        for c in (near, far)
+    ]
+    assert change[0] == pytest.approx(0.3, abs=0.1)
+    assert change[1] == pytest.approx(0.0, abs=0.05)
+
+
+def test_members_of_the_base_are_taken_in_turn(alloys: list[Evidence]) -> None:
+    base = KernelRetrainer(members=2).train(alloys, seed=0).predictor
+    trained = KernelRetrainer(members=5, base=base, base_name="base").train(alloys, seed=1)
+    assert trained.predictor.predict([alloys[0].relaxed]).members_ev_per_atom.shape == (5, 1)
+    assert trained.digest != KernelRetrainer(members=5).train(alloys, seed=1).digest
+
+
+def test_elements_do_not_mix_with_themselves() -> None:
+    np.testing.assert_allclose(contrasts(l12("Cu", "Cu")), 0.0, atol=1e-12)
+    assert contrasts(l12("Cu", "Al")).min() >= 0.0
+    assert contrasts(l12("Cu", "Al")).max() > 0.1
+
+
 def test_too_little_is_not_learnt_from(alloys: list[Evidence]) -> None:
     with pytest.raises(BadInput, match="9 energies are too few"):
         KernelRetrainer().train(alloys[:9], seed=0)
@@ -125,7 +158,7 @@ def test_graph_networks_are_retrained_from_nothing_and_from_an_ensemble(
     alloys: list[Evidence],
 ) -> None:
     pytest.importorskip("optax", reason="training needs the discovery extra")
-    new = GraphRetrainer(architecture=SMALL, plan=SHORT, members=2)
+    new = GraphRetrainer(architecture=SMALL, plan=SHORT, members=1)
     trained = new.train(alloys[:12], seed=0)
     assert trained.digest == new.train(alloys[:12], seed=0).digest
     begin = trained.predictor
