@@ -9,7 +9,8 @@
                     ranked ←─ screens ←─ distinct crystals ←─ lowest of each composition
 
 A candidate is stable if it lies below all mixtures of known compounds; it is *unsure* where
-the ensemble's interquartile range could turn that around.
+the ensemble's interquartile range could turn that around, and left out where the range is so
+wide that the networks do not know.
 """
 
 from collections import Counter
@@ -27,7 +28,12 @@ from planners.stability.generation import (
     generate,
 )
 from planners.stability.lowest import Guess, lowest_crystals
-from planners.stability.predicted_reference import Report, predict, predicted_reference
+from planners.stability.predicted_reference import (
+    WIDE_EV_PER_ATOM,
+    Report,
+    predict,
+    predicted_reference,
+)
 from planners.stability.prototypes import (
     KnownStructure,
     is_compound_of,
@@ -48,6 +54,8 @@ from planners.stability.screens.verdict import Screen, failed
 from planners.stability.selection import by_composition, simple_formulas, within_budget
 from planners.stability.snapshot import MissingReferenceError, Snapshot
 from planners.synthesis.compounds import table
+
+_DISAGREED = f"networks disagree by more than {WIDE_EV_PER_ATOM * 1000:.0f} meV/atom"
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
@@ -108,7 +116,17 @@ def discover(
         report=report,
         stage="predicting candidates",
     )
-    found = lowest_crystals(request, guesses, predicted, against, made, left_out, report)
+    known_well = [i for i, one in enumerate(predicted) if one.agreed]
+    left_out[_DISAGREED] += len(guesses) - len(known_well)
+    found = lowest_crystals(
+        request,
+        [guesses[i] for i in known_well],
+        [predicted[i] for i in known_well],
+        against,
+        made,
+        left_out,
+        report,
+    )
     ranked = sorted(_screened(request, found, against, bench, report), key=_rank)
     _count_untold(ranked[request.top :], left_out)
     return Discovery(

@@ -17,9 +17,6 @@ from planners.stability.reduction import Candidate, Cluster, distinct
 from planners.stability.snapshot import Snapshot, snapshot_of
 from planners.stability.stability import assess, decompose
 
-WIDE_EV_PER_ATOM = 0.100
-"""An interquartile range beyond it says that the ensemble does not know."""
-
 SCREENED_FOR_ONE = 5
 """Compositions that are screened for each that is told, since many fail."""
 
@@ -159,8 +156,8 @@ def _found(
 
 
 def _unsure(signed: float, width: float, limit: float) -> bool:
-    """Whether half the width reaches across the limit, or the width is large."""
-    return abs(signed - limit) < width / 2 or width > WIDE_EV_PER_ATOM
+    """Whether half the width reaches across the limit."""
+    return abs(signed - limit) < width / 2
 
 
 def _space_group(structure: Structure) -> tuple[str, int]:
