@@ -136,9 +136,9 @@ def corrected(members: int) -> KernelRetrainer:
 def variants(quick: bool, retrainer: Callable[[int], Retrainer]) -> list[Variant]:
     """The full flywheel first, then the ablations."""
     generator = SubstitutionGenerator(
-        elements=ELEMENTS, most=300 if quick else 1500, most_atoms=MOST_ATOMS
+        elements=ELEMENTS, most=300 if quick else 2500, most_atoms=MOST_ATOMS
     )
-    screen = Screen(verify_most=10 if quick else 30, volumes=(0.88, 0.94, 1.0, 1.06, 1.12))
+    screen = Screen(verify_most=10 if quick else 40, volumes=(0.88, 0.94, 1.0, 1.06, 1.12))
     full = Variant(name="full", generator=generator, retrainer=retrainer(10), screen=screen)
     floorless = replace(generator, rules=Rules(lambda_floor=None))
     return [
@@ -207,7 +207,9 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
     """Print a table: a row for each round of each variant."""
-    table = Table("variant", "round", "new", "verified", "hits", "≤ 50 meV", "together")
+    table = Table(
+        "variant", "round", "new", "passed", "verified", "hits", "≤ 50 meV", "together"
+    )
     table.add_column("error, meV/atom")
     for outcome in outcomes:
         for number, done in enumerate(outcome.rounds, 1):
@@ -216,6 +218,7 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
                 outcome.name if number == 1 else "",
                 str(number),
                 str(counts.new),
+                str(counts.compositions),
                 str(counts.selected),
                 f"{counts.hits} ({done.hit_rate:.0%})",
                 str(counts.within_50_mev),
@@ -265,6 +268,7 @@ def _words(done: RoundManifest) -> str:
     counts, error = done.counts, done.prediction_mae_ev_per_atom
     return (
         f"round {done.inputs.round}: {counts.new} new of {counts.generated}, "
+        f"{counts.passed} passed, {counts.compositions} compositions, "
         f"{counts.selected} verified, {counts.hits} hits ({done.hit_rate:.0%}), "
         f"{counts.within_50_mev} within 50 meV, {counts.stable_together} together, "
         f"{counts.refused} refused, {counts.unconverged} unconverged, "

@@ -45,6 +45,7 @@ class Counts(_Frozen):
         generated: Proposals of the generator.
         new: Those whose composition is neither in the reference nor was tried before.
         sure: Those within the interquartile limit.
+        passed: Those of them that are predicted stable.
         compositions: Compositions among these.
         selected: Sent to the oracle.
         refused: Without an energy.
@@ -57,6 +58,7 @@ class Counts(_Frozen):
     generated: int
     new: int
     sure: int
+    passed: int
     compositions: int
     selected: int
     refused: int
@@ -108,5 +110,6 @@ class SelectionFile(_Frozen):
     generated: int
     new: int
     sure: int
+    passed: int
     compositions: int
     chosen: tuple[ChosenRow, ...]

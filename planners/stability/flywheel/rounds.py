@@ -171,7 +171,7 @@ class _Round:
         trained = self.parts.retrainer.train(self.evidence, self.parts.seed)
         self.progress("train", len(self.evidence), len(self.evidence))
         new = self._new(proposals)
-        selection = Selection(chosen=(), sure=0, compositions=0)
+        selection = Selection(chosen=(), sure=0, passed=0, compositions=0)
         if new:
             crystals, screen = [p.crystal for p in new], self.parts.screen
             best = predict_over_volumes(trained.predictor, crystals, screen.volumes)
@@ -183,6 +183,7 @@ class _Round:
             generated=len(proposals),
             new=len(new),
             sure=selection.sure,
+            passed=selection.passed,
             compositions=selection.compositions,
             chosen=tuple(_row(c) for c in selection.chosen),
         )
@@ -256,6 +257,7 @@ class _Round:
                 generated=selected.generated,
                 new=selected.new,
                 sure=selected.sure,
+                passed=selected.passed,
                 compositions=selected.compositions,
                 selected=verified,
                 refused=verdict.refused,

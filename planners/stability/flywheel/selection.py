@@ -1,10 +1,13 @@
 """Which proposals are worth an oracle's time.
 
-Predicted energies become decomposition energies on the reference hull. The lowest of each
-composition stand for it (Merchant et al., Nature 624, 80 (2023), methods), copies count
-once, and the lowest of all are verified.
+Predicted energies become decomposition energies on the reference hull. What is stable even with
+the members' disagreement added passes; the lowest of its composition stands for it, and copies
+count once. All that passes deserves an oracle (Merchant et al., Nature 624, 80 (2023),
+methods); what a round has no time for is left out by lot. The lowest predictions of all would
+be the wrong choice: among thousands they are those that the model is most wrong about.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +31,8 @@ class Screen:
     Attributes:
         verify_most: Proposals verified in a round.
         interquartile_most_ev_per_atom: Widest disagreement of the members.
+        stable_within_ev_per_atom: Highest decomposition energy that passes, after
+        interquartiles_added: so many interquartile ranges were added to it.
         of_a_composition: Distinct structures of a composition that are verified.
         volumes: A proposal is predicted at these ratios of its volume, and the lowest
             counts; (1.0,) predicts it as it is.
@@ -35,6 +40,8 @@ class Screen:
 
     verify_most: int = 40
     interquartile_most_ev_per_atom: float = 0.2
+    stable_within_ev_per_atom: float = 0.0
+    interquartiles_added: float = 1.0
     of_a_composition: int = 1
     volumes: tuple[float, ...] = VOLUMES
 
@@ -75,13 +82,15 @@ class Selection:
     """What a screen lets through.
 
     Attributes:
-        chosen: To verify, the most stable first.
+        chosen: To verify, in the order of the lot.
         sure: How many were within the interquartile limit.
+        passed: How many of those are predicted stable.
         compositions: How many compositions those have.
     """
 
     chosen: tuple[Chosen, ...]
     sure: int
+    passed: int
     compositions: int
 
 
@@ -111,11 +120,25 @@ def select(
         for c in ranked
         if c.interquartile_ev_per_atom <= screen.interquartile_most_ev_per_atom
     ]
+    passed = [c for c in sure if _passes(c, screen)]
+    best = sorted(_best(passed, screen), key=_lot)
     return Selection(
-        chosen=tuple(_best(sure, screen)),
+        chosen=tuple(best[: screen.verify_most]),
         sure=len(sure),
-        compositions=len({c.formula for c in sure}),
+        passed=len(passed),
+        compositions=len({c.formula for c in passed}),
     )
+
+
+def _passes(chosen: Chosen, screen: Screen) -> bool:
+    added = screen.interquartiles_added * chosen.interquartile_ev_per_atom
+    highest = chosen.predicted_decomposition_ev_per_atom + added
+    return highest <= screen.stable_within_ev_per_atom
+
+
+def _lot(chosen: Chosen) -> str:
+    """The same place for the same candidate, whatever else was proposed."""
+    return hashlib.sha256(chosen.proposal.key.encode()).hexdigest()
 
 
 def _ranked(
@@ -149,12 +172,10 @@ def _ranked(
 
 
 def _best(ranked: Iterable[Chosen], screen: Screen) -> list[Chosen]:
-    """The first of each composition, without copies, up to the limit."""
+    """The first of each composition, without copies."""
     best: list[Chosen] = []
     taken: Counter[str] = Counter()
     for candidate in ranked:
-        if len(best) == screen.verify_most:
-            break
         if taken[candidate.formula] == screen.of_a_composition:
             continue
         same = [c for c in best if c.formula == candidate.formula]

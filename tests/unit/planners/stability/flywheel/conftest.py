@@ -120,7 +120,12 @@ def parts(oracle: CalculatorOracle) -> Flywheel:
         ),
         retrainer=LinearRetrainer(),
         oracle=oracle,
-        screen=Screen(verify_most=4, interquartile_most_ev_per_atom=0.5),
+        screen=Screen(
+            verify_most=4,
+            interquartile_most_ev_per_atom=0.5,
+            stable_within_ev_per_atom=0.3,
+            interquartiles_added=0.0,
+        ),
         seed=3,
     )
 
