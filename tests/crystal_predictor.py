@@ -35,10 +35,14 @@ class LinearEnsemble:
     """Members' weights, shape (members, features)."""
 
     weights: FloatArray
+    interquartile_scale: float = 0.1
 
     def predict(self, crystals: Sequence[Crystal]) -> Prediction:
         rows = np.array([features(crystal) for crystal in crystals])
-        return Prediction(members_ev_per_atom=self.weights @ rows.T)
+        return Prediction(
+            members_ev_per_atom=self.weights @ rows.T,
+            interquartile_scale=self.interquartile_scale,
+        )
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,8 @@ def train(
         steps = len(order(1)) * plan.epochs
         optimizer, learn = _learner(architecture, plan, steps, len(devices))
         everywhere, split = _layouts(devices)
-        stacked = start or _drawn(architecture, seeds)
+        # a copy: each step takes the memory of the state before it
+        stacked = jax.tree.map(jnp.array, start) if start else _drawn(architecture, seeds)
         state = {"parameters": stacked, "optimizer": jax.vmap(optimizer.init)(stacked)}
         done, state = kept.last(state)
         state = jax.device_put(state, everywhere)

@@ -1,6 +1,7 @@
 """A search from system to ranking, with a small ensemble that really predicts."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -241,17 +242,33 @@ def test_nothing_left_says_why_and_what_to_do() -> None:
 
 def test_the_best_volume_is_asked_for_everyone() -> None:
     volumes = (0.9, 1.0, 1.1)
-    ensemble = linear_ensemble()
-    several = Models(structure=ensemble, name="linear", volumes=volumes)
-    result = discover(Request(system=SYSTEM, budget=10, top=2), known(), several, BENCH)
+    ensemble = replace(linear_ensemble(), interquartile_scale=0.0)
+    one, several = (
+        Models(structure=ensemble, name="linear", volumes=v) for v in ((1.0,), volumes)
+    )
+    request = Request(system=SYSTEM, budget=10, top=2)
+    alone = discover(request, known(), one, BENCH)
+    result = discover(request, known(), several, BENCH)
     crystals = [e.crystal for e in result.reference.entries if e.crystal is not None]
-    given = [e.crystal for e in found().reference.entries if e.crystal is not None]
+    given = [e.crystal for e in alone.reference.entries if e.crystal is not None]
     best = predict_over_volumes(ensemble, given, volumes)
     assert crystals == list(best.crystals)
     assert set(best.volume_ratios) == set(volumes)
-    one = result.found[0]
-    again = ensemble.predict([one.crystal]).median_ev_per_atom
-    assert one.formation_energy_ev_per_atom == pytest.approx(float(again[0]))
+    best_found = result.found[0]
+    again = ensemble.predict([best_found.crystal]).median_ev_per_atom
+    assert best_found.formation_energy_ev_per_atom == pytest.approx(float(again[0]))
+
+
+def test_what_the_networks_disagree_on_is_counted_and_left_out() -> None:
+    wide = replace(linear_ensemble(), interquartile_scale=100.0)
+    request = Request(system=SYSTEM, budget=10)
+    result = discover(
+        request, known(), Models(structure=wide, name="wide", volumes=(1.0,)), BENCH
+    )
+    assert result.found == ()
+    assert result.left_out["networks disagree by more than 100 meV/atom"] == result.predicted
+    real = {one.formula for one in known() if one.elements <= set(SYSTEM)}
+    assert {e.formula for e in result.reference.entries} <= real
 
 
 def test_progress_is_told_stage_by_stage() -> None:

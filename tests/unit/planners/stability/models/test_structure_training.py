@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -68,6 +69,14 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
     trained(checkpoints=tmp_path, plan=replace(PLAN, epochs=1))
     with pytest.raises(BadInput, match="another shape"):
         trained(checkpoints=tmp_path, architecture=replace(SMALL, width=12))
+
+
+def test_an_ensemble_that_is_gone_on_from_stays_whole() -> None:
+    begin = trained(seeds=[3], plan=replace(PLAN, epochs=1))
+    held = {name: jnp.asarray(array) for name, array in begin.items()}
+    further = trained(start=held, plan=replace(PLAN, epochs=1))
+    assert same({name: np.asarray(array) for name, array in held.items()}, begin)
+    assert not same(further, begin)
 
 
 def test_members_trained_at_once_differ() -> None:
