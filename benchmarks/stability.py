@@ -24,18 +24,14 @@ from alab.errors import AlabError
 from benchmarks import composition_models, flywheel, structure_models
 from benchmarks.composition_models import Judged
 from benchmarks.figures import Figure, show, write
-from planners.stability.flywheel.retraining import GraphRetrainer
 from planners.stability.models.composition_data import read_table
 from planners.stability.models.shipped import composition_ensemble, structure_ensemble
-from planners.stability.models.structure_training import Plan
 
 DEFAULT_DATA = Path(os.environ.get("ALAB_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PARTS = ("structures", "compositions", "speed", "flywheel")
 MP26K = ("mp20bt.jsonl.xz", "mpts52.jsonl.xz")
 BARTEL, FAMILY = "bartel_critexam_trainval.csv.xz", "bartel_LiMnTMO_267.csv"
 OURS = "ours"
-REFINED = Plan(epochs=10, rate=3e-4, warm_steps=20)
-"""How the shipped networks go on from round to round: a few hundred crystals, small steps."""
 
 
 def main() -> None:
@@ -186,15 +182,7 @@ def _words(peers: list[Judged], told: Callable[[Judged], str]) -> str:
 
 def _flywheel(data: Path, answers: Path | None, *, quick: bool) -> dict[str, Figure]:
     console = Console()
-    shipped = structure_ensemble()
-
-    def retrainer(members: int) -> GraphRetrainer:
-        begin = shipped if members > 1 else shipped.member(0)
-        return GraphRetrainer(begin=begin, plan=REFINED)
-
-    outcomes = flywheel.flywheel(
-        data, quick=quick, answers=answers, retrainer=retrainer, say=console.print
-    )
+    outcomes = flywheel.flywheel(data, quick=quick, answers=answers, say=console.print)
     flywheel.show(outcomes, console)
     rates = outcomes[0].hit_rates
     others = "; ".join(
