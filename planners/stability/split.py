@@ -22,6 +22,8 @@ Row = TypeVar("Row")
 
 BUCKETS = 100
 TRAIN_BUCKETS = 85
+HELD_BACK_BUCKETS = 5
+"""The last training buckets: nothing learns from them; they choose sizes and calibrate."""
 
 
 def whole_formula(composition: str | Composition) -> str:

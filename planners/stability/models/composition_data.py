@@ -19,12 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from alab.errors import BadInput
 from planners.stability.formulas import elements_of, reduced_formula
-from planners.stability.split import TRAIN_BUCKETS, bucket_of
+from planners.stability.split import HELD_BACK_BUCKETS, TRAIN_BUCKETS, bucket_of
 
 FloatArray = NDArray[np.float64]
-
-HELD_BACK_BUCKETS = 5
-"""The last training buckets: they choose sizes and steps, and set the interquartile scale."""
 
 FAMILY = frozenset({"Li", "Mn", "O"})
 FAMILY_METALS = frozenset({"Ti", "V", "Cr", "Fe", "Co", "Ni", "Cu"})

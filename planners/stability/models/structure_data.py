@@ -10,10 +10,7 @@ from alab.errors import BadInput
 from planners.stability.crystals import formula_of
 from planners.stability.entries import Entry
 from planners.stability.models.graphs import Graph, graph_of
-from planners.stability.split import TRAIN_BUCKETS, bucket_of
-
-HELD_BACK_BUCKETS = 5
-"""Of the 85 buckets that may be learnt from, the last ones calibrate the ensemble."""
+from planners.stability.split import HELD_BACK_BUCKETS, TRAIN_BUCKETS, bucket_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

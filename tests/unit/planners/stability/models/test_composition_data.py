@@ -7,13 +7,12 @@ from alab.errors import BadInput
 from planners.stability.formulas import reduced_formula
 from planners.stability.models.composition_data import (
     FAMILY_METALS,
-    HELD_BACK_BUCKETS,
     held_back,
     in_family,
     learnt_from,
     read_table,
 )
-from planners.stability.split import TRAIN_BUCKETS, bucket_of, is_train
+from planners.stability.split import HELD_BACK_BUCKETS, TRAIN_BUCKETS, bucket_of, is_train
 
 ROWS = """formula,Ef,crabnet_split,Ed,Ef_Roost
 O3Sr1Ti1,-3.45,train,-0.1,-3.4
