@@ -18,9 +18,9 @@ from alab.lab import Capability
 from alab.laboratory import Laboratory
 from alab.life import Event, Status
 from alab.models import Outcome, Recipe
+from alab.settings import STRUCTURES
 from alab.store.codec import decode, encode, pack
 from alab.store.tables import AttemptRow, DoseRow, SlotRow
-from alab.settings import STRUCTURES
 from analysis.diffraction.analyze import analyze
 from analysis.diffraction.instrument import read_instrument
 from analysis.diffraction.library import DEFAULT_SOURCES

@@ -9,7 +9,7 @@ out. The order of crystals follows from seed and epoch, so a training that was i
 on from its last epoch as if nothing had happened.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -282,7 +282,7 @@ def _optimizer(plan: Plan, steps: int) -> Any:
         ],
         [warm],
     )
-    rules = {
+    rules: dict[Hashable, Any] = {
         "matrix": muon(lambda step: MUON_OVER_ADAM * rate(step)),
         "other": optax.adam(rate, b2=0.99),
     }

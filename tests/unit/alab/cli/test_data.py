@@ -144,6 +144,7 @@ def test_an_interrupted_pull_leaves_no_trace(
 ) -> None:
     words = ("data", "pull", "--chemsys", "Li-O", "--into", "reference")
     answer = project.answer
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
 
     def interrupted(target: str, key: str | None) -> tuple[int, Any]:
         if "chemsys=O&" in target:
@@ -151,7 +152,10 @@ def test_an_interrupted_pull_leaves_no_trace(
         return answer(target, key)
 
     monkeypatch.setattr(project, "answer", interrupted)
-    ended = shell(*words)
+    try:
+        ended = shell(*words)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (ended.code, ended.out) == (130, "")
     assert not Path("reference").exists()
     monkeypatch.setattr(project, "answer", answer)
