@@ -1,13 +1,13 @@
 """Proposals by substitution within a bounded set of elements.
 
 Parents are the entries of the reference that are stable or nearly so, with what earlier
-rounds added. Whole substitutions take every list of elements whose probability is above the
-threshold; partial ones go by Wyckoff orbit. What is above the cap is left out by lot.
+rounds added. Whole substitutions take lists of elements whose probability is above the
+threshold; partial ones go by Wyckoff orbit. A parent gives as many of each kind as any other;
+what is above a cap is left out by lot.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from pymatgen.core import Element
@@ -39,6 +39,7 @@ class SubstitutionGenerator:
     Attributes:
         elements: The new ones come from these.
         most: Proposals of a round.
+        of_a_parent: Proposals of a kind that a parent gives.
         parents_within_ev_per_atom: How unstable a parent may be.
         most_atoms: Largest cell of a parent.
         rules: Weights and threshold of the substitution model.
@@ -47,6 +48,7 @@ class SubstitutionGenerator:
 
     elements: frozenset[str]
     most: int = 2000
+    of_a_parent: int = 50
     parents_within_ev_per_atom: float = 0.05
     most_atoms: int = 20
     rules: Rules = GNOME
@@ -57,6 +59,7 @@ class SubstitutionGenerator:
         """What it does, with all settings."""
         return (
             f"substitutions in {'-'.join(sorted(self.elements))}, at most {self.most}, "
+            f"{self.of_a_parent} of a parent and kind, "
             f"parents of {self.most_atoms} atoms within {self.parents_within_ev_per_atom:g} "
             f"eV/atom, partial {self.partial}, {self.rules}"
         )
@@ -65,8 +68,10 @@ class SubstitutionGenerator:
         """Proposals of compositions that the reference does not hold."""
         found: dict[str, tuple[Parent, np.void, Kind]] = {}
         for parent in self._parents(reference):
+            draw = np.random.default_rng([seed, round_number, *parent.name.encode()])
             for kind, records in self._records(parent):
-                new = without_known(parent, records, reference.by_formula.keys())
+                drawn = draw.permutation(records)[: self.of_a_parent]
+                new = without_known(parent, drawn, reference.by_formula.keys())
                 for key, record in zip(keys(parent, new), new, strict=True):
                     found.setdefault(key.hex(), (parent, record, kind))
         proposals = (
@@ -118,15 +123,17 @@ def _whole(
     parent: Parent, likely: Mapping[str, Mapping[str, float]], threshold: float
 ) -> Records:
     """Every list of elements, one for each of the parent's, above the threshold."""
-    options = [{symbol: 1.0, **likely[symbol]} for symbol in parent.elements]
-    rows = [
-        [Element(new).Z for new in chosen]
-        for chosen in product(*options)
-        if len(set(chosen)) == len(chosen)
-        and np.prod([p[new] for p, new in zip(options, chosen, strict=True)]) > threshold
-    ]
+    rows, probabilities = np.empty((1, 0), dtype=np.uint8), np.ones(1)
+    for symbol in parent.elements:
+        options = {symbol: 1.0, **likely[symbol]}
+        new = np.array([Element(name).Z for name in options], dtype=np.uint8)
+        grown = np.outer(probabilities, np.array(list(options.values())))
+        grown[(rows[:, :, None] == new).any(axis=1)] = 0.0  # two elements never become one
+        before, chosen = np.nonzero(grown > threshold)
+        rows = np.column_stack((rows[before], new[chosen]))
+        probabilities = grown[before, chosen]
     mask = np.full(len(rows), (1 << len(parent.orbits)) - 1, dtype=np.uint64)
-    return unique(parent, encode(parent, mask, np.array(rows, dtype=np.uint8)))
+    return unique(parent, encode(parent, mask, rows))
 
 
 def _drawn(names: list[str], round_number: int, seed: int) -> Iterator[str]:

@@ -9,13 +9,13 @@ no member of the Li-Mn-transition-metal oxides that Bartel et al. (npj Comput. M
 import csv
 import lzma
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from alab.errors import BadInput
 from planners.stability.formulas import elements_of, reduced_formula
@@ -32,7 +32,7 @@ class _Row(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     formula: str = Field(min_length=1)
-    energy: float = Field(alias="Ef", allow_inf_nan=False)
+    energy: float = Field(validation_alias=AliasChoices("Ef", "target"), allow_inf_nan=False)
     decomposition: float | None = Field(default=None, alias="Ed", allow_inf_nan=False)
     part: str = Field(default="", alias="crabnet_split")
 
@@ -68,7 +68,7 @@ class CompositionTable:
 
 
 def read_table(path: Path) -> CompositionTable:
-    """Read a CSV file, also .xz, with columns ``formula`` and ``Ef`` in eV per atom.
+    """Read a CSV file, also .xz: columns ``formula`` and ``Ef`` or ``target`` in eV per atom.
 
     ``Ed`` (signed decomposition energy), ``crabnet_split`` and ``Ef_<peer>`` may be there.
 
@@ -130,6 +130,28 @@ def learnt_from(table: CompositionTable) -> CompositionTable:
 def _teaches(formula: str, part: str) -> bool:
     to_learn = part in ("", "train") and bucket_of(formula) < TRAIN_BUCKETS
     return to_learn and not in_family(formula)
+
+
+def learnt_before(
+    other: CompositionTable, judging: Iterable[str], elements: Collection[str]
+) -> CompositionTable:
+    """Rows of another database that a network may begin with, the lowest of a composition.
+
+    Args:
+        other: Compositions with energies of that database.
+        judging: Compositions that judge the network, or may.
+        elements: Those that the network is to know.
+    """
+    taken = set(judging)
+    kept, _ = held_back(learnt_from(other))
+    lowest: dict[str, int] = {}
+    for row in np.argsort(kept.energies_ev_per_atom, kind="stable"):
+        formula = kept.formulas[row]
+        if formula not in taken and set(elements_of(formula)) <= set(elements):
+            lowest.setdefault(formula, int(row))
+    rows = np.zeros(len(kept.formulas), dtype=bool)
+    rows[list(lowest.values())] = True
+    return kept.where(rows)
 
 
 def held_back(table: CompositionTable) -> tuple[CompositionTable, CompositionTable]:

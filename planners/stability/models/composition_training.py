@@ -31,6 +31,7 @@ class Plan:
 
     Attributes:
         epochs: Passes over the data.
+        epochs_before: Passes over the data of another database, if it begins with one.
         batch: Compositions in one step, about.
         rate: Largest step of AdamW.
         decay: Weight decay.
@@ -39,6 +40,7 @@ class Plan:
     """
 
     epochs: int = 48
+    epochs_before: int = 12
     batch: int = 128
     rate: float = 3e-3
     decay: float = 1e-2
@@ -76,16 +78,14 @@ class Samples:
     properties: NDArray[np.float32]
 
     def rows(self, batch: int) -> tuple[int, ...]:
-        """Rows of each width in one step, at least one."""
+        """Rows of each width in one step; 0 leaves a very rare width out."""
         total = sum(len(width.targets) for width in self.widths)
-        return tuple(max(1, round(batch * len(w.targets) / total)) for w in self.widths)
+        return tuple(round(batch * len(width.targets) / total) for width in self.widths)
 
     def steps(self, batch: int) -> int:
         """Steps of one epoch; what is left over sits this epoch out."""
-        return min(
-            len(width.targets) // rows
-            for width, rows in zip(self.widths, self.rows(batch), strict=True)
-        )
+        taken = zip(self.widths, self.rows(batch), strict=True)
+        return min((len(width.targets) // rows for width, rows in taken if rows), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +109,16 @@ def samples_of(
     formulas: Sequence[str],
     energies_ev_per_atom: Sequence[float] | FloatArray,
     properties: NDArray[np.float32],
+    *,
+    scale: Scale | None = None,
 ) -> Samples:
     """Encode and standardise.
+
+    Args:
+        formulas: Compositions, shape (n,).
+        energies_ev_per_atom: Their formation energies, shape (n,).
+        properties: Of the elements, shape (SPECIES, p).
+        scale: Of other samples that the same network learns from; their own if None.
 
     Raises:
         BadInput: If there are fewer than two compositions, or all energies are one.
@@ -121,11 +129,11 @@ def samples_of(
             f"{len(formulas)} compositions with {len(np.unique(values))} different energies "
             "teach nothing; give a table of many"
         )
-    scale = Scale(mean_ev_per_atom=values.mean(), deviation_ev_per_atom=values.std())
-    standard = ((values - values.mean()) / values.std()).astype(np.float32)
+    scale = scale or Scale(mean_ev_per_atom=values.mean(), deviation_ev_per_atom=values.std())
+    standard = (values - scale.mean_ev_per_atom) / scale.deviation_ev_per_atom
     return Samples(
         widths=tuple(
-            Labelled(mixtures=group.mixtures, targets=standard[group.places])
+            Labelled(mixtures=group.mixtures, targets=standard[group.places].astype(np.float32))
             for group in by_width(formulas)
             if len(group.places)
         ),
@@ -140,6 +148,7 @@ def train_member(
     seed: int,
     shape: Shape,
     plan: Plan,
+    start: Params | None = None,
     checkpoints: Path | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Params:
@@ -150,12 +159,13 @@ def train_member(
         seed: Of the first parameters and of the order of rows.
         shape: Sizes of the network.
         plan: How it is trained.
+        start: Parameters to go on from; drawn if None.
         checkpoints: Folder in which the state after each epoch is kept and from which a
             training goes on; None keeps nothing.
         report: Called after each epoch.
 
     Returns:
-        Parameters with the elements' vectors in full, for ``composition_model.energies``.
+        Parameters as trained; ``folded`` makes them ready for ``composition_model.energies``.
 
     Raises:
         BadInput: If a checkpoint is of another shape, a plan has no epoch, the training data
@@ -164,7 +174,7 @@ def train_member(
     optimizer, learn = _learner(plan, _steps(samples, plan))
     # single precision, whatever else runs in this process
     with jax.enable_x64(False), Checkpoints(checkpoints) as kept:  # noqa: FBT003
-        params = initial(jax.random.key(seed), shape, samples.properties.shape[1])
+        params = start or initial(jax.random.key(seed), shape, samples.properties.shape[1])
         state = {"params": params, "optimizer": optimizer.init(params)}
         done, state = kept.last(state)
         data = jax.tree.map(jnp.asarray, samples.widths)
@@ -173,7 +183,7 @@ def train_member(
             state, error = learn(state, data, order, samples.properties)
             kept.keep(epoch, state)
             report(_progress(samples, seed, epoch, float(error), state["params"]))
-        return jax.tree.map(np.asarray, folded(state["params"], samples.properties))
+        return jax.tree.map(np.asarray, state["params"])
 
 
 def _progress(
@@ -241,7 +251,7 @@ def _learner(plan: Plan, steps: int) -> tuple[Any, Callable[..., tuple[Any, Arra
     def epoch(state: Any, data: Any, order: Any, properties: Array) -> tuple[Any, Array]:
         def take(state: Any, rows: Any) -> tuple[Any, Array]:
             pairs = zip(data, rows, strict=True)
-            batch = [jax.tree.map(lambda a, r=r: a[r], w) for w, r in pairs]
+            batch = [jax.tree.map(lambda a, r=r: a[r], w) for w, r in pairs if len(r)]
             return step(state, batch, properties)
 
         state, errors = jax.lax.scan(take, state, order)

@@ -7,6 +7,7 @@ on from its last epoch, and members that are done are not trained again.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from planners.stability.formulas import elements_of
 from planners.stability.models.composition_data import (
     CompositionTable,
     held_back,
+    learnt_before,
     learnt_from,
     read_table,
 )
@@ -25,7 +27,7 @@ from planners.stability.models.composition_ensemble import (
     card_of,
     ensemble_of,
 )
-from planners.stability.models.composition_model import Params, Shape
+from planners.stability.models.composition_model import Params, Shape, folded
 from planners.stability.models.composition_training import (
     Plan,
     Progress,
@@ -43,12 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         ensemble = train(
             read_table(asked.compositions),
+            before=read_table(asked.before) if asked.before else None,
+            without=[f for path in asked.without for f in read_table(path).formulas],
             source=asked.source or asked.compositions.name,
             members=asked.members,
             first_seed=asked.seed,
             shape=Shape(width=asked.width, hidden=asked.hidden, layers=asked.layers),
             plan=Plan(
-                epochs=asked.epochs, batch=asked.batch, rate=asked.rate, decay=asked.decay
+                epochs=asked.epochs,
+                epochs_before=asked.epochs_before,
+                batch=asked.batch,
+                rate=asked.rate,
+                decay=asked.decay,
             ),
             checkpoints=asked.checkpoints,
             say=lambda line: print(line, flush=True),  # noqa: T201 - a command
@@ -66,6 +74,8 @@ def train(
     *,
     source: str,
     members: int,
+    before: CompositionTable | None = None,
+    without: Sequence[str] = (),
     first_seed: int = 0,
     shape: Shape | None = None,
     plan: Plan | None = None,
@@ -78,6 +88,9 @@ def train(
         table: Compositions with energies; what judges is left out here.
         source: Written to the card.
         members: How many models, seeds counting up from ``first_seed``.
+        before: Another database that each network begins with, for want of enough rows; nothing
+            that the table holds is learnt from it.
+        without: Compositions not to be learnt from ``before`` either.
         first_seed: Of the first member.
         shape: Sizes of the network, the default ones if None.
         plan: How each is trained, the default if None.
@@ -110,17 +123,37 @@ def train(
             f"{1e3 * _mae(one, judged):.1f} held back"
         )
 
-    trained: list[Params] = [
-        train_member(
+    first = None
+    if before is not None:
+        rows = learnt_before(before, {*table.formulas, *without}, card.elements)
+        say(f"{len(rows.formulas)} compositions of another database to begin with")
+        first = samples_of(
+            rows.formulas, rows.energies_ev_per_atom, samples.properties, scale=samples.scale
+        )
+
+    def member(seed: int) -> Params:
+        folder = checkpoints / f"member-{seed:02d}" if checkpoints else None
+        start = None
+        if first is not None:
+            start = train_member(
+                first,
+                seed=seed,
+                shape=shape,
+                plan=replace(plan, epochs=plan.epochs_before),
+                checkpoints=folder / "before" if folder else None,
+            )
+        last = train_member(
             samples,
             seed=seed,
             shape=shape,
             plan=plan,
-            checkpoints=checkpoints / f"member-{seed:02d}" if checkpoints else None,
+            start=start,
+            checkpoints=folder / "after" if folder else None,
             report=tell,
         )
-        for seed in range(first_seed, first_seed + members)
-    ]
+        return folded(last, samples.properties)
+
+    trained = [member(seed) for seed in range(first_seed, first_seed + members)]
     ensemble = ensemble_of(trained, card).calibrated(judged)
     say(
         f"ensemble: {1e3 * _mae(ensemble, judged):.1f} meV/atom held back, half of the errors "
@@ -142,6 +175,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train_composition", description=__doc__)
     plan, shape = Plan(), Shape()
     parser.add_argument("--compositions", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--before", type=Path, metavar="FILE", help="another database to begin with"
+    )
+    parser.add_argument(
+        "--without",
+        type=Path,
+        metavar="FILE",
+        nargs="*",
+        default=[],
+        help="compositions not to be learnt from --before",
+    )
     parser.add_argument("--source", help="what the weights' card says of the data")
     parser.add_argument("--into", type=Path, default=SHIPPED, metavar="FILE")
     parser.add_argument("--checkpoints", type=Path, metavar="FOLDER")
@@ -151,6 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hidden", type=int, default=shape.hidden, help="width of one head")
     parser.add_argument("--layers", type=int, default=shape.layers, help="rounds of messages")
     parser.add_argument("--epochs", type=int, default=plan.epochs)
+    parser.add_argument("--epochs-before", type=int, default=plan.epochs_before)
     parser.add_argument("--batch", type=int, default=plan.batch)
     parser.add_argument("--rate", type=float, default=plan.rate)
     parser.add_argument("--decay", type=float, default=plan.decay)

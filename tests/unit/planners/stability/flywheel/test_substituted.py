@@ -98,6 +98,9 @@ def test_what_is_above_the_cap_is_left_out_by_lot(
     assert all(len(keys) == 7 and set(keys) <= everything for keys in drawn)
     assert drawn[0] == [p.key for p in few.propose(reference, 1, 0)]
     assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
+    balanced = replace(generator, of_a_parent=3)
+    parents = [p.parent for p in balanced.propose(reference, 1, 0)]
+    assert sorted(parents) == 3 * ["AuCu3"] + 3 * ["PtNi3"]
 
 
 def test_rules_decide_what_is_proposed(
@@ -115,13 +118,14 @@ def test_rules_decide_what_is_proposed(
 def test_settings_are_in_the_name(generator: SubstitutionGenerator) -> None:
     others = [
         replace(generator, most=1),
+        replace(generator, of_a_parent=1),
         replace(generator, partial=False),
         replace(generator, elements=frozenset({"Cu"})),
         replace(generator, rules=Rules(lambda_floor=None)),
         replace(generator, most_atoms=5),
         replace(generator, parents_within_ev_per_atom=0.01),
     ]
-    assert len({generator.name, *(o.name for o in others)}) == 7
+    assert len({generator.name, *(o.name for o in others)}) == 8
 
 
 def test_elements_that_the_substitution_model_lacks_stay(

@@ -9,6 +9,7 @@ from planners.stability.models.composition_data import (
     FAMILY_METALS,
     held_back,
     in_family,
+    learnt_before,
     learnt_from,
     read_table,
 )
@@ -51,6 +52,11 @@ class TestReading:
         assert np.isnan(table.decomposition_energies_ev_per_atom).all()
         assert table.parts == ("",)
         assert table.peers == {}
+
+    def test_energies_may_be_called_target(self, tmp_path):
+        path = tmp_path / "rows.csv"
+        path.write_text("formula,target,split\nNaCl,-2.1,val\n")
+        assert read_table(path).energies_ev_per_atom.tolist() == [-2.1]
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -98,3 +104,23 @@ class TestParts:
         assert {bucket_of(f) for f in back.formulas} == set(range(first, TRAIN_BUCKETS))
         both = {*kept.formulas, *back.formulas}
         assert both == {reduced_formula(f) for f in formulas if is_train(f)}
+
+
+class TestAnotherDatabase:
+    def test_teaches_what_judges_nothing(self, tmp_path):
+        names = [f"Na{n}Cl{m}" for n in range(1, 12) for m in range(1, 12)]
+        path = tmp_path / "rows.csv"
+        path.write_text(
+            "formula,target\n"
+            + "".join(f"{name},-1.0\n{name},-2.0\n" for name in names)
+            + "LiMnTiO4,-3.0\nKCl,-2.0\n"
+        )
+        judging = {reduced_formula(name) for name in names[:60]}
+        before = learnt_before(read_table(path), judging, {"Na", "Cl", "Li", "Mn", "Ti", "O"})
+        assert set(before.formulas) == {
+            f
+            for f in map(reduced_formula, names)
+            if f not in judging and bucket_of(f) < TRAIN_BUCKETS - HELD_BACK_BUCKETS
+        }
+        assert len(before.formulas) == len(set(before.formulas)) > 10
+        assert set(before.energies_ev_per_atom.tolist()) == {-2.0}

@@ -9,12 +9,14 @@ pytest.importorskip("optax", reason='training needs the extra: pip install "alab
 pytest.importorskip("orbax.checkpoint", reason='the extra: pip install "alab[discovery]"')
 
 from alab.errors import BadInput
+from planners.stability.formulas import reduced_formula
 from planners.stability.models.composition_data import CompositionTable
 from planners.stability.models.composition_elements import element_properties
 from planners.stability.models.composition_ensemble import CompositionEnsemble
 from planners.stability.models.composition_model import Shape
 from planners.stability.models.composition_training import Plan, samples_of, train_member
 from planners.stability.models.train_composition import main, train
+from planners.stability.split import HELD_BACK_BUCKETS, TRAIN_BUCKETS, bucket_of
 
 SHAPE = Shape(width=8, hidden=8, heads=2, layers=1, readout=8, blocks=1)
 PLAN = Plan(epochs=4, batch=16)
@@ -82,6 +84,26 @@ class TestTraining:
 
     def test_another_seed_gives_others(self, samples, once):
         assert not same(once, train_member(samples, seed=2, shape=SHAPE, plan=PLAN))
+
+    def test_goes_on_from_given_parameters(self, samples, once):
+        further = train_member(samples, seed=1, shape=SHAPE, plan=PLAN, start=once)
+        errors = []
+        for start in (None, once):
+            train_member(
+                samples, seed=1, shape=SHAPE, plan=PLAN, start=start, report=errors.append
+            )
+        first, later = errors[0], errors[PLAN.epochs]
+        assert later.error_ev_per_atom < first.error_ev_per_atom
+        assert not same(once, further)
+
+    def test_a_width_too_rare_for_a_step_sits_out(self, table):
+        rare = ("Li2NaMgCaBeAlO8",)
+        energies = [*table.energies_ev_per_atom, -1.0]
+        both = samples_of((*table.formulas, *rare), energies, element_properties())
+        assert [len(w.targets) for w in both.widths] == [len(table.formulas), 1]
+        assert both.rows(16) == (16, 0)
+        assert both.steps(16) == len(table.formulas) // 16
+        train_member(both, seed=1, shape=SHAPE, plan=PLAN)
 
     def test_goes_on_where_it_stopped(self, samples, once, tmp_path):
         class StoppedError(Exception):
@@ -194,12 +216,20 @@ class TestCommand:
         assert "absent.csv is no file" in capsys.readouterr().err
 
     def test_trains_and_writes(self, table, tmp_path, capsys):
-        rows = zip(table.formulas, table.energies_ev_per_atom, strict=True)
-        path = tmp_path / "rows.csv"
-        path.write_text("formula,Ef\n" + "".join(f"{f},{e}\n" for f, e in rows))
+        formulas = [reduced_formula(formula) for formula in table.formulas]
+        rows = list(zip(formulas, table.energies_ev_per_atom, strict=True))
+        path, other, without = (tmp_path / name for name in ("rows.csv", "other.csv", "no.csv"))
+        path.write_text("formula,Ef\n" + "".join(f"{f},{e}\n" for f, e in rows[:500]))
+        other.write_text("formula,target\n" + "".join(f"{f},{e}\n" for f, e in rows))
+        without.write_text("formula,target\n" + "".join(f"{f},{e}\n" for f, e in rows[600:]))
         into = tmp_path / "weights.npz"
         asked = ["--members", "1", "--epochs", "1", "--batch", "16", "--into", str(into)]
         size = ["--width", "8", "--hidden", "8", "--layers", "1"]
-        assert main(["--compositions", str(path), *asked, *size]) == 0
-        assert "member 0, epoch 1" in capsys.readouterr().out
+        first = ["--before", str(other), "--without", str(without), "--epochs-before", "1"]
+        assert main(["--compositions", str(path), *first, *asked, *size]) == 0
+        new = {f for f, _ in rows[500:600]} - {f for f, _ in rows[:500] + rows[600:]}
+        begun = sum(bucket_of(f) < TRAIN_BUCKETS - HELD_BACK_BUCKETS for f in new)
+        said = capsys.readouterr().out
+        assert f"{begun} compositions of another database" in said
+        assert "member 0, epoch 1" in said
         assert CompositionEnsemble.read(into).members == 1
