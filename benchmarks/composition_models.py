@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alab.errors import BadInput
-from planners.stability.entries import Entry
 from planners.stability.models.composition_data import CompositionTable, in_family
 from planners.stability.models.prediction import CompositionPredictor
-from planners.stability.snapshot import Snapshot, snapshot_of
-from planners.stability.stability import assess
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot, snapshot_of
+from planners.stability.references.stability import assess
 
 FloatArray = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -1,18 +1,15 @@
 """Three rounds of active learning in a bounded space, judged by a potential.
 
-The space: alkali and alkaline-earth metals, Zn, Cd, Ge, Sn, P and As, cells of at most ten
-atoms. None of these elements is corrected in the Materials Project, so that old and new
-releases agree. Proposals descend from the compounds in MP-20 (val and test, binaries and
-ternaries) as the oracle relaxes them. A hull of these alone has holes, and every compound that
-falls into one would be a hit: the reference also holds published energies of Materials Project
-compounds of the space (Bartel et al., 72,261 of 85,014 at hand; larger cells of MP-20; MPTS-52)
-where the oracle has relaxed no structure. They are calculated, not the oracle's; by how much
-the two differ where both are known is printed.
+The space: compounds of 49 metals, metalloids, P and As whose energies the Materials Project
+does not correct, so that its releases, and the potential, agree; by how much is printed. The
+reference is every such compound at hand (MP-20, MPTS-52 and the energies that Bartel et al.
+collected), as published. Proposals descend from those with at most six atoms and from what
+earlier rounds verified; compositions of the reference are never proposed. A hit lies on or
+below the hull of all that is known, earlier rounds included.
 
-The model is the shipped ensemble, corrected by kernel ridge regression on all that was verified
-before; in the first round that is the reference alone, nearly all of it stable. Compositions of
-the reference are never proposed. Ablations differ from the full flywheel in one thing each and
-share the oracle's answers through a file.
+The model is the shipped ensemble, trained on before each round on all that was verified so far.
+Ablations differ from the full flywheel in one thing each and share the oracle's answers through
+a file.
 """
 
 import csv
@@ -21,14 +18,16 @@ import lzma
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from pymatgen.core import Element
 from rich.console import Console
 from rich.table import Table
 
+from planners.stability.candidates.substitution import Rules
 from planners.stability.crystals import Crystal, formula_of
-from planners.stability.entries import Entry
 from planners.stability.flywheel.folder import start
 from planners.stability.flywheel.kernel_model import KernelRetrainer
 from planners.stability.flywheel.manifest import RoundManifest
@@ -36,16 +35,25 @@ from planners.stability.flywheel.parts import Generator, Retrainer
 from planners.stability.flywheel.rounds import Flywheel, run_round
 from planners.stability.flywheel.selection import Screen
 from planners.stability.flywheel.substituted import SubstitutionGenerator
-from planners.stability.formulas import reduced_formula
+from planners.stability.formulas import elements_of, reduced_formula
 from planners.stability.models.shipped import structure_ensemble
 from planners.stability.oracles.formation import read_element_energies
 from planners.stability.oracles.nequix import nequix
 from planners.stability.oracles.oracle import Oracle
+from planners.stability.oracles.relaxation import Limits
 from planners.stability.oracles.remembered import RememberedOracle
-from planners.stability.substitution import Rules
+from planners.stability.references.entries import Entry
 
-ELEMENTS = frozenset(("Li", "Na", "K", "Ca", "Sr", "Ba", "Zn", "Cd", "Ge", "Sn", "P", "As"))
-MOST_ATOMS = 10
+CORRECTED = ("H", "N", "O", "F", "Si", "S", "Cl", "Se", "Br", "Sb", "Te", "I")
+ELEMENTS = frozenset(
+    e.symbol
+    for e in map(Element.from_Z, range(3, 84))
+    if e.symbol not in (*CORRECTED, "B", "C", "Tc") and not e.is_noble_gas
+    if not e.is_lanthanoid or e.symbol == "La"
+)
+PARENT_ATOMS = 6
+COMPARED = 30
+LIMITS = Limits(force_ev_per_ang=0.03, steps=60)
 ROUNDS = 3
 SEED = 0
 
@@ -86,42 +94,31 @@ def nequix_oracle(data: Path, answers: Path) -> RememberedOracle:
     """Nequix-OAM-1 under a data folder, with its answers kept in a file."""
     elements = read_element_energies(data / "discovery" / "mp_elem_ref_entries.json.gz")
     return RememberedOracle(
-        nequix(elements, weights=data / "models" / "nequix-oam-1.nqx"), answers
+        nequix(elements, weights=data / "models" / "nequix-oam-1.nqx", limits=LIMITS), answers
     )
 
 
-def reference(data: Path, oracle: Oracle, say: Say) -> list[Entry]:
-    """Compounds of the space: relaxed by the oracle, and of the rest the published energy."""
-    everything = _rows(data / "discovery" / "mp20bt.jsonl.xz")
-    rows = [row for row in everything if len(row[1].elements) <= MOST_ATOMS]
-    entries = []
-    for done, (name, crystal, _) in enumerate(rows, 1):
+def reference(data: Path) -> list[Entry]:
+    """Compounds of the space as published; the small ones with their crystals."""
+    folder = data / "discovery"
+    crystals = (_crystals(folder / f"{stem}.jsonl.xz") for stem in ("mp20bt", "mpts52"))
+    return [*chain(*crystals), *_energies(folder / "bartel_critexam_trainval.csv.xz")]
+
+
+def compare(entries: Sequence[Entry], oracle: Oracle, say: Say) -> None:
+    """Say by how much the oracle differs from what is published."""
+    apart = []
+    crystals = [(e, e.crystal) for e in entries if e.crystal]
+    for entry, crystal in crystals[:: max(1, len(crystals) // COMPARED)]:
         (found,) = oracle.relax([crystal])
-        if found.converged and found.formation_energy_ev_per_atom is not None:
-            entries.append(
-                Entry(
-                    formula=formula_of(crystal.elements),
-                    formation_energy_ev_per_atom=found.formation_energy_ev_per_atom,
-                    source=f"MP-20, relaxed by {oracle.name}",
-                    entry_id=name,
-                    crystal=found.relaxed,
-                )
-            )
-        if done % 20 == 0:
-            say(f"reference: {done} of {len(rows)}")
-    known = {entry.formula: entry.formation_energy_ev_per_atom for entry in entries}
-    published = list(_published(data / "discovery"))
-    both = [
-        known[entry.formula] - entry.formation_energy_ev_per_atom
-        for entry in published
-        if entry.formula in known
-    ]
+        energy = found.formation_energy_ev_per_atom
+        if energy is not None and found.converged:
+            apart.append(1000 * (energy - entry.formation_energy_ev_per_atom))
     say(
-        f"reference: {len(entries)} relaxed; {len(both)} also published, oracle "
-        f"{1000 * np.mean(both):+.0f} meV/atom, mean absolute "
-        f"{1000 * np.mean(np.abs(both)):.0f}"
+        f"reference: {len(entries)} compounds, {len(crystals)} of them parents; the oracle is "
+        f"{np.mean(apart):+.0f} meV/atom from {len(apart)}, mean absolute "
+        f"{np.mean(np.abs(apart)):.0f}"
     )
-    return entries + [entry for entry in published if entry.formula not in known]
 
 
 def corrected(members: int) -> KernelRetrainer:
@@ -136,7 +133,7 @@ def corrected(members: int) -> KernelRetrainer:
 def variants(quick: bool, retrainer: Callable[[int], Retrainer]) -> list[Variant]:
     """The full flywheel first, then the ablations."""
     generator = SubstitutionGenerator(
-        elements=ELEMENTS, most=300 if quick else 2500, most_atoms=MOST_ATOMS
+        elements=ELEMENTS, most=300 if quick else 2500, most_atoms=PARENT_ATOMS
     )
     screen = Screen(verify_most=10 if quick else 40, volumes=(0.88, 0.94, 1.0, 1.06, 1.12))
     full = Variant(name="full", generator=generator, retrainer=retrainer(10), screen=screen)
@@ -191,7 +188,8 @@ def flywheel(
     """
     with tempfile.TemporaryDirectory() as scratch:
         oracle = nequix_oracle(data, answers or Path(scratch) / "answers.jsonl")
-        entries = reference(data, oracle, say)
+        entries = reference(data)
+        compare(entries, oracle, say)
         chosen = variants(quick, retrainer or corrected)[: 1 if quick or only_full else None]
         return [
             turn(variant, entries, oracle, Path(scratch) / f"{number}", say)
@@ -228,39 +226,43 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print(table)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Crystal, float]]:
-    """Names, crystals and published energies of the compounds of the space."""
+def _crystals(path: Path) -> Iterator[Entry]:
     with lzma.open(path, "rt", encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
-            if len(set(row["el"])) > 1 and ELEMENTS.issuperset(row["el"]):
+            if _in_space(set(row["el"])):
                 crystal = Crystal(
                     lattice_ang=tuple((a, b, c) for a, b, c in row["lat"]),
                     elements=tuple(row["el"]),
                     fractional=tuple((a, b, c) for a, b, c in row["frac"]),
                 )
-                yield row["id"], crystal, row["ef"]
+                formula = formula_of(crystal.elements)
+                small = len(crystal.elements) <= PARENT_ATOMS
+                yield _entry(formula, row["ef"], path, row["id"], crystal if small else None)
 
 
-def _published(data: Path) -> Iterator[Entry]:
-    """Published energies, without structures."""
-    for stem in ("mp20bt", "mpts52"):
-        for name, crystal, energy in _rows(data / f"{stem}.jsonl.xz"):
-            yield _energy(formula_of(crystal.elements), energy, stem, name)
-    with lzma.open(data / "bartel_critexam_trainval.csv.xz", "rt", encoding="utf-8") as file:
+def _energies(path: Path) -> Iterator[Entry]:
+    with lzma.open(path, "rt", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            formula = row["formula"]
-            symbols = "".join(c if c.isalpha() else " " for c in formula).split()
-            if ELEMENTS.issuperset(symbols) and len(symbols) > 1:
-                yield _energy(reduced_formula(formula), float(row["Ef"]), "Bartel", formula)
+            formula = reduced_formula(row["formula"])
+            if _in_space(set(elements_of(formula))):
+                yield _entry(formula, float(row["Ef"]), path, formula, None)
 
 
-def _energy(formula: str, energy: float, source: str, name: str) -> Entry:
+def _in_space(symbols: set[str]) -> bool:
+    return len(symbols) > 1 and symbols <= ELEMENTS
+
+
+def _entry(
+    formula: str, energy: float, path: Path, name: str, crystal: Crystal | None
+) -> Entry:
+    source = path.name.partition(".")[0]
     return Entry(
         formula=formula,
         formation_energy_ev_per_atom=energy,
         source=f"{source}, Materials Project",
         entry_id=f"{source} {name}",
+        crystal=crystal,
     )
 
 

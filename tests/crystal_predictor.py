@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Element
 
+from planners.stability.candidates.prototypes import KnownStructure, structures_in
 from planners.stability.crystals import Crystal, formula_of
-from planners.stability.embedded import default_snapshot
 from planners.stability.formulas import atoms_of
 from planners.stability.models.prediction import Prediction
-from planners.stability.prototypes import KnownStructure, structures_in
+from planners.stability.references.embedded import default_snapshot
 
 CIFS = Path(__file__).parents[1] / "analysis" / "diffraction" / "structures"
 """The project's own crystals, of which 100 have a measured enthalpy."""

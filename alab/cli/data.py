@@ -15,7 +15,7 @@ from alab.cli.output import screen, write_json
 from alab.errors import BadInput
 
 if TYPE_CHECKING:
-    from planners.stability.imports import Imported
+    from planners.stability.references.imports import Imported
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -62,9 +62,9 @@ def pull(
     Nothing is written before all is here. MP_API_ENDPOINT names another server with the same
     interface.
     """
-    from planners.stability.additions import add, held
-    from planners.stability.materials_project import pull as pulled
-    from planners.stability.materials_project_service import Service
+    from planners.stability.references.additions import add, held
+    from planners.stability.references.materials_project import pull as pulled
+    from planners.stability.references.materials_project_service import Service
 
     service = Service(key=_key(key_file), endpoint=os.environ.get(ENDPOINT) or None)
     before = held(into)
@@ -151,7 +151,7 @@ def import_(
     What a file is, is told by what is in it; .xz and .gz are read, too. A structure that
     cannot be used is refused with its reason, and the others are taken.
     """
-    from planners.stability.additions import add
+    from planners.stability.references.additions import add
 
     with _counted(f"Reading {path.name}"):
         imported, kind = _imported(
@@ -194,8 +194,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what a reference holds, where each energy came from, and whether it is unharmed."""
-    from planners.stability.embedded import default_snapshot
-    from planners.stability.snapshot_files import read
+    from planners.stability.references.embedded import default_snapshot
+    from planners.stability.references.snapshot_files import read
 
     if folder is None and version is not None:
         raise BadInput("the reference that alab brings along has one version; name a FOLDER")
@@ -263,9 +263,9 @@ def _imported(
     Raises:
         BadInput: If an option does not apply, the source is missing, or the content is wrong.
     """
-    from planners.stability import imports
-    from planners.stability.kinds import Kind, kind_of
-    from planners.stability.snapshot_files import read
+    from planners.stability.references import imports
+    from planners.stability.references.kinds import Kind, kind_of
+    from planners.stability.references.snapshot_files import read
 
     reading: dict[Kind, tuple[Callable[..., Imported], tuple[str, ...]]] = {
         Kind.TABLE: (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from alab.cli.output import say, show_facts, show_rows
 
 if TYPE_CHECKING:
-    from planners.stability.additions import Added
-    from planners.stability.imports import Refused
-    from planners.stability.snapshot import Snapshot
+    from planners.stability.references.additions import Added
+    from planners.stability.references.imports import Refused
+    from planners.stability.references.snapshot import Snapshot
 
 _MOST_SHOWN = 10
 
@@ -42,7 +42,7 @@ def snapshot_data(snapshot: "Snapshot") -> dict[str, Any]:
 
 def versions(folder: Path, last: int) -> list[dict[str, Any]]:
     """What each version added; its hashes were checked when it was read."""
-    from planners.stability.snapshot_files import MANIFEST, Manifest
+    from planners.stability.references.snapshot_files import MANIFEST, Manifest
 
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     return [record.model_dump() for record in manifest.versions[:last]]

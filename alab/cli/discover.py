@@ -15,9 +15,9 @@ from alab.cli.output import say, screen, show_facts, show_rows, write_json
 from alab.cli.recipes import Lab
 
 if TYPE_CHECKING:
+    from planners.stability.candidates.prototypes import KnownStructure
     from planners.stability.discovery import Discovery, Found, Models
     from planners.stability.predicted_reference import Report
-    from planners.stability.prototypes import KnownStructure
     from planners.stability.screens.composition import BenchLimits
 
 _EXPLAINED = 3
@@ -79,11 +79,11 @@ def discover(
     ensemble of networks, and judged against the known compounds. What is stable, keeps in
     air and can be weighed in here is listed by 'alab targets add --from discovery.json'.
     """
+    from planners.stability.candidates.generation import chemical_system
     from planners.stability.discover import discover as searched
     from planners.stability.discovery import Request
     from planners.stability.discovery_file import write_discovery
-    from planners.stability.generation import chemical_system
-    from planners.stability.snapshot_files import read
+    from planners.stability.references.snapshot_files import read
 
     request = Request(
         system=chemical_system(chemsys),
@@ -160,7 +160,7 @@ def screens_in_short(screens: Sequence[Any]) -> str:
 
 
 def _introduction(discovery: "Discovery") -> str:
-    from planners.stability.prototypes import is_compound_of
+    from planners.stability.candidates.prototypes import is_compound_of
 
     request = discovery.request
     system = "-".join(request.system)
@@ -253,7 +253,7 @@ def _models(report: "Report") -> "Models":
 def _known(report: "Report") -> "tuple[KnownStructure, ...]":
     """The project's own crystals first: where both have a compound, theirs are better."""
     from analysis.diffraction.library import STRUCTURES
-    from planners.stability.prototypes import aflow_prototypes, structures_in
+    from planners.stability.candidates.prototypes import aflow_prototypes, structures_in
 
     report("reading known structures", 0, 1)
     known = (*structures_in(STRUCTURES), *aflow_prototypes())

@@ -18,15 +18,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from alab.errors import BadInput
-from planners.stability.crystals import Crystal
-from planners.stability.discovery import Discovery, Found, Models, Request
-from planners.stability.generation import (
+from planners.stability.candidates.generation import (
     ORDINARY,
     Generated,
     Proposal,
     charges_balance,
     generate,
 )
+from planners.stability.candidates.prototypes import (
+    KnownStructure,
+    is_compound_of,
+    real_within,
+    structures_of,
+)
+from planners.stability.candidates.random_guesses import random_guesses
+from planners.stability.crystals import Crystal
+from planners.stability.discovery import Discovery, Found, Models, Request
 from planners.stability.lowest import Guess, lowest_crystals
 from planners.stability.predicted_reference import (
     WIDE_EV_PER_ATOM,
@@ -34,13 +41,7 @@ from planners.stability.predicted_reference import (
     predict,
     predicted_reference,
 )
-from planners.stability.prototypes import (
-    KnownStructure,
-    is_compound_of,
-    real_within,
-    structures_of,
-)
-from planners.stability.random_guesses import random_guesses
+from planners.stability.references.snapshot import MissingReferenceError, Snapshot
 from planners.stability.screens.air import PredictedEnergies, in_air
 from planners.stability.screens.composition import (
     BenchLimits,
@@ -52,7 +53,6 @@ from planners.stability.screens.composition import (
 )
 from planners.stability.screens.verdict import Screen, failed
 from planners.stability.selection import by_composition, simple_formulas, within_budget
-from planners.stability.snapshot import MissingReferenceError, Snapshot
 from planners.synthesis.compounds import table
 
 _DISAGREED = f"networks disagree by more than {WIDE_EV_PER_ATOM * 1000:.0f} meV/atom"

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 from alab.errors import BadInput
+from planners.stability.candidates.lineage import Descent
 from planners.stability.crystals import Crystal
-from planners.stability.lineage import Descent
 from planners.stability.models.augmentation import VOLUMES
 from planners.stability.models.prediction import (
     CompositionPredictor,
     StructurePredictor,
 )
+from planners.stability.references.snapshot import Snapshot
 from planners.stability.screens.composition import HULL_LIMIT_EV_PER_ATOM
 from planners.stability.screens.verdict import Screen, failed
-from planners.stability.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pymatgen.io.cif import CifWriter
 
 from alab.errors import BadInput
+from planners.stability.candidates.lineage import Descent
 from planners.stability.crystals import Crystal
 from planners.stability.discovery import Discovery, Found
 from planners.stability.explanation import why
-from planners.stability.lineage import Descent
 from planners.stability.screens.verdict import Screen, Verdict
 
 FORMAT = "alab-discovery-1"

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from planners.stability.candidates.lineage import Kind
 from planners.stability.discovery import Found
 from planners.stability.formulas import reduced_formula
-from planners.stability.lineage import Kind
 from planners.stability.screens.verdict import Screen, Verdict
 
 _SIGNS = {Verdict.PASSED: "passed", Verdict.FAILED: "FAILED", Verdict.UNKNOWN: "unknown"}

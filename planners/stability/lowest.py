@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from planners.stability.candidates.generation import Generated
+from planners.stability.candidates.lineage import Descent, Kind, Lineage
 from planners.stability.crystals import Crystal
 from planners.stability.discovery import Found, Request
-from planners.stability.entries import Entry
-from planners.stability.generation import Generated
-from planners.stability.lineage import Descent, Kind, Lineage
 from planners.stability.predicted_reference import Predicted, Report
 from planners.stability.reduction import Candidate, Cluster, distinct
-from planners.stability.snapshot import Snapshot, snapshot_of
-from planners.stability.stability import assess, decompose
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot, snapshot_of
+from planners.stability.references.stability import assess, decompose
 
 SCREENED_FOR_ONE = 5
 """Compositions that are screened for each that is told, since many fail."""

@@ -13,14 +13,14 @@ members disagree are left out, as they are among the candidates.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from planners.stability.candidates.generation import Proposal
+from planners.stability.candidates.prototypes import KnownStructure
 from planners.stability.crystals import Crystal
-from planners.stability.entries import Entry
 from planners.stability.formulas import elements_of
-from planners.stability.generation import Proposal
 from planners.stability.models.augmentation import predict_over_volumes
 from planners.stability.models.prediction import StructurePredictor
-from planners.stability.prototypes import KnownStructure
-from planners.stability.snapshot import MissingReferenceError, Snapshot, snapshot_of
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import MissingReferenceError, Snapshot, snapshot_of
 
 Report = Callable[[str, int, int], None]
 """Told of progress: stage, how many are done, of how many."""

@@ -7,15 +7,15 @@ from math import gcd
 
 from pymatgen.core import Composition, Structure
 
+from planners.stability.candidates.generation import ORDINARY, Proposal, charges_balance
+from planners.stability.candidates.parents import ParentError
+from planners.stability.candidates.prototypes import MOST_SITES, closest_of_radii
 from planners.stability.crystals import CrystalError, check
 from planners.stability.formulas import reduced_formula
-from planners.stability.generation import ORDINARY, Proposal, charges_balance
 from planners.stability.models.augmentation import VOLUMES
 from planners.stability.models.prediction import CompositionPredictor
-from planners.stability.parents import ParentError
-from planners.stability.prototypes import MOST_SITES, closest_of_radii
-from planners.stability.snapshot import Snapshot
-from planners.stability.stability import assess
+from planners.stability.references.snapshot import Snapshot
+from planners.stability.references.stability import assess
 
 COMPOSITION_MARGIN_EV_PER_ATOM = 0.2
 """Compositions that the composition model puts further above the hull are left out: three

@@ -13,9 +13,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from alab.errors import BadInput
+from planners.stability.candidates.lineage import Kind
 from planners.stability.crystals import Crystal
 from planners.stability.flywheel.parts import Proposal
-from planners.stability.lineage import Kind
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from planners.stability import lineage, snapshot_files
-from planners.stability.entries import Entry
+from planners.stability.candidates import lineage
+from planners.stability.candidates.lineage import Descent, Kind, Lineage
 from planners.stability.flywheel.files import (
     RoundError,
     locked,
@@ -30,10 +30,11 @@ from planners.stability.flywheel.files import (
 )
 from planners.stability.flywheel.manifest import RoundManifest
 from planners.stability.flywheel.parts import Evidence
-from planners.stability.lineage import Descent, Kind, Lineage
 from planners.stability.oracles.oracle import Verified
 from planners.stability.oracles.remembered import read_answers
-from planners.stability.snapshot import Snapshot
+from planners.stability.references import snapshot_files
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot
 
 REFERENCE = "reference"
 MANIFEST = "manifest.json"

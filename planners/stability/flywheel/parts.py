@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from planners.stability.candidates.lineage import Kind
 from planners.stability.crystals import Crystal
-from planners.stability.lineage import Kind
 from planners.stability.models.prediction import StructurePredictor
-from planners.stability.snapshot import Snapshot
+from planners.stability.references.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

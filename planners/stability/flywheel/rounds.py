@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from planners.stability import snapshot_files
+from planners.stability.candidates.lineage import Descent
 from planners.stability.crystals import formula_of
-from planners.stability.entries import Entry, digest_of, lines_of
 from planners.stability.flywheel.files import (
     RoundError,
     locked,
@@ -39,12 +38,13 @@ from planners.stability.flywheel.manifest import (
 from planners.stability.flywheel.parts import Generator, Proposal, Retrainer
 from planners.stability.flywheel.selection import Chosen, Screen, Selection, select
 from planners.stability.flywheel.verdict import Verdict, judge
-from planners.stability.lineage import Descent
 from planners.stability.models.augmentation import predict_over_volumes
 from planners.stability.oracles.oracle import Oracle, Verified
 from planners.stability.oracles.remembered import append_line, read_answers
 from planners.stability.oracles.verified_lines import line_of
-from planners.stability.snapshot import Snapshot
+from planners.stability.references import snapshot_files
+from planners.stability.references.entries import Entry, digest_of, lines_of
+from planners.stability.references.snapshot import Snapshot
 
 INPUTS = "inputs.json"
 CANDIDATES = "candidates.jsonl.xz"

@@ -20,8 +20,8 @@ from planners.stability.flywheel.parts import Proposal
 from planners.stability.models.augmentation import VOLUMES
 from planners.stability.models.prediction import Prediction
 from planners.stability.reduction import Candidate, distinct
-from planners.stability.snapshot import Snapshot
-from planners.stability.stability import assess
+from planners.stability.references.snapshot import Snapshot
+from planners.stability.references.stability import assess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,7 @@ import numpy as np
 from pymatgen.core import Element
 
 from alab.errors import BadInput
-from planners.stability.crystals import Crystal
-from planners.stability.encoding import (
+from planners.stability.candidates.encoding import (
     Records,
     encode,
     keys,
@@ -22,14 +21,15 @@ from planners.stability.encoding import (
     unique,
     without_known,
 )
-from planners.stability.entries import Entry
+from planners.stability.candidates.lineage import Kind
+from planners.stability.candidates.parents import Parent, ParentError, read_parent
+from planners.stability.candidates.saps import Caps, partial_substitutions
+from planners.stability.candidates.substitution import GNOME, Rules, element_probabilities
+from planners.stability.crystals import Crystal
 from planners.stability.flywheel.parts import Proposal
-from planners.stability.lineage import Kind
-from planners.stability.parents import Parent, ParentError, read_parent
-from planners.stability.saps import Caps, partial_substitutions
-from planners.stability.snapshot import Snapshot
-from planners.stability.stability import assess
-from planners.stability.substitution import GNOME, Rules, element_probabilities
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot
+from planners.stability.references.stability import assess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ counted apart.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planners.stability.entries import Entry
 from planners.stability.flywheel.selection import Chosen, prediction_error_ev_per_atom
 from planners.stability.oracles.oracle import Verified
-from planners.stability.snapshot import Snapshot
-from planners.stability.stability import Stability, assess
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot
+from planners.stability.references.stability import Stability, assess
 
 NEARLY_STABLE_EV_PER_ATOM = 0.05
 

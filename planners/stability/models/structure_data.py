@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from alab.errors import BadInput
 from planners.stability.crystals import formula_of
-from planners.stability.entries import Entry
 from planners.stability.models.graphs import Graph, graph_of
+from planners.stability.references.entries import Entry
 from planners.stability.split import HELD_BACK_BUCKETS, TRAIN_BUCKETS, bucket_of
 
 

@@ -14,13 +14,13 @@ import jax
 import numpy as np
 
 from alab.errors import AlabError
-from planners.stability.entries import Entry
-from planners.stability.imports import structure_lines
 from planners.stability.models import structure_training
 from planners.stability.models.structure_data import Examples, examples_of
 from planners.stability.models.structure_ensemble import StructureEnsemble, card_of
 from planners.stability.models.structure_model import Architecture
 from planners.stability.models.structure_training import Plan, Progress
+from planners.stability.references.entries import Entry
+from planners.stability.references.imports import structure_lines
 
 SHIPPED = Path(__file__).with_name("weights_structure.npz")
 

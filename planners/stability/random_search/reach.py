@@ -11,8 +11,8 @@ import numpy as np
 from alab.errors import BadInput
 from planners.stability.formulas import reduced_formula
 from planners.stability.models.prediction import CompositionPredictor
-from planners.stability.snapshot import Snapshot
-from planners.stability.stability import assess
+from planners.stability.references.snapshot import Snapshot
+from planners.stability.references.stability import assess
 
 MARGIN_EV_PER_ATOM = 0.05
 

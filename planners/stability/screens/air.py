@@ -28,8 +28,8 @@ from scipy.optimize import linprog
 from alab.models import Atmosphere
 from alab.units import c_to_k
 from planners.stability.crystals import Crystal
+from planners.stability.references.snapshot import Snapshot
 from planners.stability.screens.verdict import Screen, Verdict
-from planners.stability.snapshot import Snapshot
 from planners.synthesis.compounds import KJ_PER_MOL_PER_EV, MissingThermoError
 from planners.synthesis.computed import descriptor_curve, is_compound
 from planners.synthesis.curves import Curve

@@ -7,8 +7,8 @@ from pymatgen.core import Element
 
 from alab.errors import BadInput
 from alab.models import Atmosphere, FiringLimits
+from planners.stability.candidates.oxidation import RELAXED, STRICT, balance
 from planners.stability.formulas import elements_of
-from planners.stability.oxidation import RELAXED, STRICT, balance
 from planners.stability.screens.verdict import Screen, Verdict
 from planners.synthesis.practical import concerns
 from planners.synthesis.recipes import propose

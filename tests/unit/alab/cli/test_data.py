@@ -15,8 +15,8 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry, ConstantEnergyAdjustment
 
 from alab.cli import data
-from planners.stability.snapshot_files import MANIFEST, append, read
-from tests.unit.planners.stability.materials_project_stand_in import (
+from planners.stability.references.snapshot_files import MANIFEST, append, read
+from tests.unit.planners.stability.references.materials_project_stand_in import (
     KEY,
     StandIn,
     forget,
@@ -173,7 +173,9 @@ def test_what_is_being_written_is_finished_before_ctrl_c_is_obeyed(
         os.kill(os.getpid(), signal.SIGINT)
         return compress(content, preset=preset)
 
-    monkeypatch.setattr("planners.stability.snapshot_files.lzma.compress", then_compress)
+    monkeypatch.setattr(
+        "planners.stability.references.snapshot_files.lzma.compress", then_compress
+    )
     ended = shell("data", "import", "oxides.csv", *OWN)
     assert (ended.code, ended.out) == (130, "")
     assert len(read(Path("reference")).entries) == 2

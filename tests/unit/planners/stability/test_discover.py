@@ -8,21 +8,21 @@ import pytest
 
 from alab.errors import BadInput
 from alab.models import Atmosphere, FiringLimits
+from planners.stability.candidates.lineage import Kind
+from planners.stability.candidates.prototypes import KnownStructure
+from planners.stability.candidates.random_guesses import random_guesses
 from planners.stability.crystals import Crystal
 from planners.stability.discover import discover
 from planners.stability.discovery import Discovery, Models, Request
-from planners.stability.embedded import default_snapshot
-from planners.stability.entries import Entry
 from planners.stability.explanation import mixture, screen_line, why
-from planners.stability.lineage import Kind
 from planners.stability.lowest import COMPARED, Guess
 from planners.stability.models.augmentation import predict_over_volumes
-from planners.stability.prototypes import KnownStructure
-from planners.stability.random_guesses import random_guesses
+from planners.stability.references.embedded import default_snapshot
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import MissingReferenceError, snapshot_of
+from planners.stability.references.stability import assess, decompose
 from planners.stability.screens.composition import BenchLimits
 from planners.stability.selection import composition_levels, simple_formulas
-from planners.stability.snapshot import MissingReferenceError, snapshot_of
-from planners.stability.stability import assess, decompose
 from tests.crystal_predictor import linear_compositions, linear_ensemble, own_structures
 
 SYSTEM = ("Li", "Mn", "O")

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from planners.stability.entries import Entry
-from planners.stability.generation import Generated, generate
-from planners.stability.prototypes import closest_of_radii
+from planners.stability.candidates.generation import Generated, generate
+from planners.stability.candidates.prototypes import closest_of_radii
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot, snapshot_of
 from planners.stability.selection import (
     CLOSEST_CANDIDATE,
     COMPOSITION_MARGIN_EV_PER_ATOM,
@@ -19,7 +20,6 @@ from planners.stability.selection import (
     simple_formulas,
     within_budget,
 )
-from planners.stability.snapshot import Snapshot, snapshot_of
 from tests.crystal_predictor import linear_compositions, own_structures
 
 SYSTEM = ("Li", "Mn", "O")

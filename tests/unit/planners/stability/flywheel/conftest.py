@@ -14,7 +14,6 @@ from ase.calculators.emt import EMT
 from ase.data import atomic_numbers
 
 from planners.stability.crystals import Crystal, formula_of
-from planners.stability.entries import Entry
 from planners.stability.flywheel.folder import start
 from planners.stability.flywheel.parts import Evidence, Trained
 from planners.stability.flywheel.rounds import Flywheel
@@ -27,6 +26,7 @@ from planners.stability.oracles.calculator_oracle import (
 )
 from planners.stability.oracles.formation import uncorrected
 from planners.stability.oracles.relaxation import USUAL
+from planners.stability.references.entries import Entry
 
 METALS = {"Al": 4.05, "Cu": 3.61, "Ag": 4.09, "Au": 4.08, "Ni": 3.52, "Pd": 3.89, "Pt": 3.92}
 KNOWN = [("Au", "Cu"), ("Cu", "Au"), ("Al", "Ni"), ("Pd", "Ag"), ("Pt", "Cu"), ("Al", "Pd")]

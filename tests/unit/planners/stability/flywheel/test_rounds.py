@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from planners.stability import snapshot_files
+from planners.stability.candidates.lineage import Kind, LineageError
 from planners.stability.crystals import Crystal, formula_of
-from planners.stability.entries import Entry
 from planners.stability.flywheel.files import RoundError, locked
 from planners.stability.flywheel.folder import Folder, start
 from planners.stability.flywheel.parts import Evidence, Proposal, Trained
 from planners.stability.flywheel.rounds import Flywheel, run_round
 from planners.stability.flywheel.selection import Screen
-from planners.stability.lineage import Kind, LineageError
 from planners.stability.oracles.oracle import Oracle, Verified
-from planners.stability.stability import assess
+from planners.stability.references import snapshot_files
+from planners.stability.references.entries import Entry
+from planners.stability.references.stability import assess
 from tests.unit.planners.stability.flywheel.conftest import LinearRetrainer, content_of, l12
 
 Begin = Callable[[Path], Path]

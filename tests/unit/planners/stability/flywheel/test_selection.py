@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from alab.errors import BadInput
+from planners.stability.candidates.lineage import Kind
 from planners.stability.crystals import Crystal
-from planners.stability.entries import Entry
 from planners.stability.flywheel.parts import Proposal
 from planners.stability.flywheel.selection import (
     Screen,
     prediction_error_ev_per_atom,
     select,
 )
-from planners.stability.lineage import Kind
 from planners.stability.models.prediction import Prediction
-from planners.stability.snapshot import Snapshot, snapshot_of
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot, snapshot_of
 from tests.unit.planners.stability.flywheel.conftest import l12
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from planners.stability.candidates.lineage import Kind
+from planners.stability.candidates.substitution import Rules
 from planners.stability.crystals import formula_of
-from planners.stability.entries import Entry
 from planners.stability.flywheel.substituted import SubstitutionGenerator
-from planners.stability.lineage import Kind
-from planners.stability.snapshot import Snapshot, snapshot_of
-from planners.stability.substitution import Rules
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot, snapshot_of
 from tests.unit.planners.stability.flywheel.conftest import l12
 
 SPACE = frozenset({"Cu", "Ag", "Au", "Ni", "Pd", "Pt"})

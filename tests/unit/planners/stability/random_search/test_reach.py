@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from alab.errors import BadInput
-from planners.stability.entries import Entry
 from planners.stability.formulas import fractions_in
 from planners.stability.models.prediction import Prediction
 from planners.stability.random_search.reach import within_reach
-from planners.stability.snapshot import MissingReferenceError, Snapshot, snapshot_of
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import MissingReferenceError, Snapshot, snapshot_of
 
 KNOWN = {"MgO": -3.0, "Al2O3": -3.4, "MgAl2O4": -3.3}
 ELEMENTS = ("Al", "Mg", "O")

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from planners.stability.crystals import Crystal
-from planners.stability.embedded import default_snapshot
+from planners.stability.references.embedded import default_snapshot
 from planners.stability.screens.air import PredictedEnergies, in_air
 from planners.stability.screens.verdict import Screen, Verdict
 from tests.crystal_predictor import own_structures

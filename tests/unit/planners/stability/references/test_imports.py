@@ -11,7 +11,7 @@ from pymatgen.entries.computed_entries import ComputedEntry, ConstantEnergyAdjus
 
 from alab.errors import BadInput
 from planners.stability.crystals import CrystalError
-from planners.stability.imports import (
+from planners.stability.references.imports import (
     computed_entries,
     energy_table,
     structure_folder,

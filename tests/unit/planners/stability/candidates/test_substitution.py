@@ -8,8 +8,8 @@ from pymatgen.core.structure_prediction.substitution_probability import Substitu
 from pymatgen.core.structure_prediction.substitutor import Substitutor
 
 from alab.errors import BadInput
-from planners.stability.oxidation import likely_ions
-from planners.stability.substitution import (
+from planners.stability.candidates.oxidation import likely_ions
+from planners.stability.candidates.substitution import (
     GNOME,
     PYMATGEN,
     Rules,

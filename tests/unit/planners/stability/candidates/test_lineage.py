@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from pydantic import ValidationError
 
-from planners.stability.lineage import Descent, Kind, Lineage, LineageError, append, read
+from planners.stability.candidates.lineage import (
+    Descent,
+    Kind,
+    Lineage,
+    LineageError,
+    append,
+    read,
+)
 
 REFERENCE = Descent(child="mp-1", round=0, kind=Kind.REFERENCE, formula="NaCl")
 FIRST = Descent(child="a", parent="mp-1", round=1, kind=Kind.SUBSTITUTION)

@@ -7,7 +7,7 @@ import pytest
 from pymatgen.core import Composition
 
 from alab.errors import BadInput
-from planners.stability.generation import (
+from planners.stability.candidates.generation import (
     ORDINARY,
     SAME_TYPE,
     Generated,
@@ -15,10 +15,10 @@ from planners.stability.generation import (
     chemical_system,
     generate,
 )
-from planners.stability.lineage import Kind
-from planners.stability.oxidation import RELAXED
-from planners.stability.prototypes import KnownStructure, aflow_prototypes
-from planners.stability.substitution import element_probabilities
+from planners.stability.candidates.lineage import Kind
+from planners.stability.candidates.oxidation import RELAXED
+from planners.stability.candidates.prototypes import KnownStructure, aflow_prototypes
+from planners.stability.candidates.substitution import element_probabilities
 from tests.crystal_predictor import own_structures
 
 SYSTEM = ("Li", "Mn", "O")

@@ -1,8 +1,8 @@
 """The reference that needs nothing: the project's own table of measured enthalpies."""
 
-from planners.stability.entries import Entry
 from planners.stability.formulas import atoms_of, reduced_formula
-from planners.stability.snapshot import Snapshot, snapshot_of
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot, snapshot_of
 from planners.synthesis.compounds import KJ_PER_MOL_PER_EV, Compound, table
 
 

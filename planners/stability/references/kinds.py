@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from alab.errors import BadInput
-from planners.stability.snapshot_files import MANIFEST
+from planners.stability.references.snapshot_files import MANIFEST
 
 OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 

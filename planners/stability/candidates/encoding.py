@@ -19,9 +19,9 @@ from pymatgen.core import Composition, Element, Structure
 from pymatgen.core.structure_prediction.volume_predictor import RLSVolumePredictor
 
 from alab.errors import BadInput
-from planners.stability.parents import MOST_ELEMENTS, Parent, ParentError
+from planners.stability.candidates.parents import MOST_ELEMENTS, Parent, ParentError
+from planners.stability.candidates.substitution import Substitutions
 from planners.stability.split import reduced_formula
-from planners.stability.substitution import Substitutions
 
 RECORD = np.dtype([("parent", "<u4"), ("orbits", "<u8"), ("elements", "u1", (MOST_ELEMENTS,))])
 HIGHEST_ATOMIC_NUMBER = 118

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib.util import find_spec
 
+from planners.stability.candidates.lineage import Kind
 from planners.stability.discovery import Request
 from planners.stability.formulas import reduced_formula
-from planners.stability.lineage import Kind
 from planners.stability.lowest import Guess
 from planners.stability.models.prediction import CompositionPredictor
 from planners.stability.predicted_reference import Report
+from planners.stability.references.snapshot import Snapshot
 from planners.stability.selection import apart, composition_levels
-from planners.stability.snapshot import Snapshot
 
 SHARE = 0.3
 """Share of the budget that random structures may take."""

@@ -6,12 +6,12 @@ from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
 from alab.errors import BadInput
-from planners.stability.embedded import default_snapshot
-from planners.stability.entries import Entry
 from planners.stability.formulas import fractions_in, reduced_formula
-from planners.stability.hull import Hull, hull_of
-from planners.stability.snapshot import MissingReferenceError, Snapshot, snapshot_of
-from planners.stability.stability import assess, decompose
+from planners.stability.references.embedded import default_snapshot
+from planners.stability.references.entries import Entry
+from planners.stability.references.hull import Hull, hull_of
+from planners.stability.references.snapshot import MissingReferenceError, Snapshot, snapshot_of
+from planners.stability.references.stability import assess, decompose
 
 ELEMENTS = ("Li", "Mn", "Ni", "O", "P", "S", "Ti")
 
@@ -90,7 +90,7 @@ def test_facets_answer_without_linear_programmes(monkeypatch: pytest.MonkeyPatch
     hull = hull_of(random_snapshot(ELEMENTS[:4], 100, seed=12), ELEMENTS[:4])
     asked = np.random.default_rng(12).dirichlet(np.ones(4), 500)
     expected = hull.energies_at(asked)
-    monkeypatch.setattr("planners.stability.hull.linprog", None)
+    monkeypatch.setattr("planners.stability.references.hull.linprog", None)
     monkeypatch.setattr(Hull, "_confirmed", None)
     assert hull.energies_at(asked) == pytest.approx(expected, abs=0)
 

@@ -25,7 +25,7 @@ from scipy.spatial import ConvexHull
 
 from alab.errors import AlabError
 from planners.stability.formulas import FloatArray, fractions_in
-from planners.stability.snapshot import Snapshot
+from planners.stability.references.snapshot import Snapshot
 
 IntArray = NDArray[np.int64]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from planners.stability.entries import Entry
-from planners.stability.snapshot import Snapshot
-from planners.stability.snapshot_files import MANIFEST, append, read
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot
+from planners.stability.references.snapshot_files import MANIFEST, append, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from alab.errors import BadInput
-from planners.stability.crystals import Crystal
-from planners.stability.entries import Entry
-from planners.stability.prototypes import (
+from planners.stability.candidates.prototypes import (
     CLOSEST_OF_RADII,
     aflow_prototypes,
     closest_of_radii,
@@ -17,7 +15,9 @@ from planners.stability.prototypes import (
     structures_in,
     structures_of,
 )
-from planners.stability.snapshot import snapshot_of
+from planners.stability.crystals import Crystal
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import snapshot_of
 
 ROCK_SALT = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]

@@ -4,10 +4,10 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from alab.errors import BadInput
-from planners.stability.encoding import orbit_elements, reduced_formulas
-from planners.stability.oxidation import is_balanced
-from planners.stability.parents import read_parent
-from planners.stability.saps import (
+from planners.stability.candidates.encoding import orbit_elements, reduced_formulas
+from planners.stability.candidates.oxidation import is_balanced
+from planners.stability.candidates.parents import read_parent
+from planners.stability.candidates.saps import (
     Caps,
     balanced_only,
     count_proper_subsets,

@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from pymatgen.core import Composition
 
 from alab.errors import BadInput
-from planners.stability.oxidation import (
+from planners.stability.candidates.oxidation import (
     RELAXED,
     STRICT,
     States,

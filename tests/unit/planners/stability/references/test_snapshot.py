@@ -10,9 +10,9 @@ from pymatgen.core import Lattice, Structure
 
 from alab.errors import BadInput
 from planners.stability.crystals import Crystal
-from planners.stability.entries import Entry
-from planners.stability.snapshot import MissingReferenceError, snapshot_of
-from planners.stability.snapshot_files import MANIFEST, SnapshotError, append, read
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import MissingReferenceError, snapshot_of
+from planners.stability.references.snapshot_files import MANIFEST, SnapshotError, append, read
 
 ROCK_SALT = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from planners.stability.crystals import formula_of
-from planners.stability.entries import Entry
 from planners.stability.formulas import elements_of, reduced_formula
-from planners.stability.snapshot import Snapshot, snapshot_of
-from planners.stability.stability import assess
+from planners.stability.references.entries import Entry
+from planners.stability.references.snapshot import Snapshot, snapshot_of
+from planners.stability.references.stability import assess
 
 DATA = (
-    Path(os.environ.get("ALAB_DATA", Path(__file__).parents[5] / "shared" / "data"))
+    Path(os.environ.get("ALAB_DATA", Path(__file__).parents[6] / "shared" / "data"))
     / "discovery"
 )
 SYSTEMS = [("Li", "O", "V"), ("Fe", "Li", "O", "P"), ("Ba", "O", "Ti"), ("Cu", "S", "Sb", "Zn")]

@@ -24,7 +24,7 @@ import numpy as np
 from pymatgen.core import Element, Structure
 
 from alab.errors import BadInput
-from planners.stability.encoding import (
+from planners.stability.candidates.encoding import (
     RECORD,
     Records,
     encode,
@@ -34,13 +34,13 @@ from planners.stability.encoding import (
     reduced_formulas,
     unique,
 )
+from planners.stability.candidates.lineage import Kind
+from planners.stability.candidates.oxidation import RELAXED, States, is_balanced
+from planners.stability.candidates.parents import Parent, ParentError, read_parent
+from planners.stability.candidates.prototypes import KnownStructure
+from planners.stability.candidates.saps import Caps, partial_substitutions
+from planners.stability.candidates.substitution import THRESHOLD, element_probabilities
 from planners.stability.formulas import elements_of
-from planners.stability.lineage import Kind
-from planners.stability.oxidation import RELAXED, States, is_balanced
-from planners.stability.parents import Parent, ParentError, read_parent
-from planners.stability.prototypes import KnownStructure
-from planners.stability.saps import Caps, partial_substitutions
-from planners.stability.substitution import THRESHOLD, element_probabilities
 
 FEWEST_ELEMENTS, MOST_ELEMENTS = 2, 6
 

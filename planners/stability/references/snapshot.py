@@ -14,8 +14,8 @@ from functools import cached_property
 from itertools import combinations
 
 from alab.errors import BadInput
-from planners.stability.entries import Entry, digest_of, lines_of
 from planners.stability.formulas import elements_of, reduced_formula
+from planners.stability.references.entries import Entry, digest_of, lines_of
 
 
 class MissingReferenceError(BadInput):

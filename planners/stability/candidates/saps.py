@@ -24,10 +24,10 @@ import numpy as np
 from pymatgen.core import Composition, Element
 
 from alab.errors import BadInput
-from planners.stability.encoding import Records, encode, reduced_formulas, unique
-from planners.stability.oxidation import RELAXED, States, is_balanced
-from planners.stability.parents import Parent
-from planners.stability.substitution import GNOME, Rules, element_targets
+from planners.stability.candidates.encoding import Records, encode, reduced_formulas, unique
+from planners.stability.candidates.oxidation import RELAXED, States, is_balanced
+from planners.stability.candidates.parents import Parent
+from planners.stability.candidates.substitution import GNOME, Rules, element_targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

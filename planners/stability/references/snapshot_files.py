@@ -23,8 +23,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from alab.errors import BadInput
-from planners.stability.entries import Entry, digest_of, entry_of, lines_of
-from planners.stability.snapshot import Snapshot
+from planners.stability.references.entries import Entry, digest_of, entry_of, lines_of
+from planners.stability.references.snapshot import Snapshot
 
 MANIFEST = "manifest.json"
 

@@ -5,7 +5,7 @@ from pymatgen.core import Element, Lattice, Structure
 from pymatgen.core.structure_matcher import StructureMatcher
 
 from alab.errors import BadInput
-from planners.stability.encoding import (
+from planners.stability.candidates.encoding import (
     RECORD,
     encode,
     keys,
@@ -18,8 +18,8 @@ from planners.stability.encoding import (
     whole_substitutions,
     without_known,
 )
-from planners.stability.parents import ParentError, read_parent
-from planners.stability.substitution import substitutions
+from planners.stability.candidates.parents import ParentError, read_parent
+from planners.stability.candidates.substitution import substitutions
 
 CSCL = read_parent(
     Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),

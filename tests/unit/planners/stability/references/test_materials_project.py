@@ -7,26 +7,26 @@ from pathlib import Path
 import pytest
 
 from alab.errors import BadInput
-from planners.stability.entries import Entry
-from planners.stability.materials_project import (
+from planners.stability.references.entries import Entry
+from planners.stability.references.materials_project import (
     Pulled,
     check_fits,
     pull,
     source_of,
     subsystems,
 )
-from planners.stability.materials_project_service import (
+from planners.stability.references.materials_project_service import (
     TRIES_AGAIN,
     KeyRefused,
     MaterialsProjectError,
     Service,
 )
-from planners.stability.snapshot import MissingReferenceError, snapshot_of
-from planners.stability.snapshot_files import append, read
+from planners.stability.references.snapshot import MissingReferenceError, snapshot_of
+from planners.stability.references.snapshot_files import append, read
 
 pytest.importorskip("mp_api", reason='needs pip install "alab[discovery]"')
 
-from tests.unit.planners.stability.materials_project_stand_in import (
+from tests.unit.planners.stability.references.materials_project_stand_in import (
     KEY,
     VERSION,
     StandIn,

@@ -17,14 +17,14 @@ from pymatgen.core import Element, Structure
 
 from alab.errors import BadInput
 from planners.stability.crystals import Crystal, check, formula_of
-from planners.stability.entries import Entry
-from planners.stability.imports import Refused
-from planners.stability.materials_project_service import (
+from planners.stability.references.entries import Entry
+from planners.stability.references.imports import Refused
+from planners.stability.references.materials_project_service import (
     MaterialsProjectError,
     Service,
     thermo_client,
 )
-from planners.stability.snapshot import MissingReferenceError, Snapshot
+from planners.stability.references.snapshot import MissingReferenceError, Snapshot
 
 DATABASE = "Materials Project"
 HULL = "GGA_GGA+U"

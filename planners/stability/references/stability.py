@@ -24,8 +24,8 @@ from planners.stability.formulas import (
     fractions_in,
     reduced_formula,
 )
-from planners.stability.hull import Hull, hull_of
-from planners.stability.snapshot import Snapshot
+from planners.stability.references.hull import Hull, hull_of
+from planners.stability.references.snapshot import Snapshot
 
 _SAME_EV = 1e-9
 """Rounding within which two energies are one: a corner and its hull, an entry and itself."""

@@ -20,8 +20,8 @@ from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEn
 
 from alab.errors import BadInput
 from planners.stability.crystals import Crystal, CrystalError, check, formula_of, known_element
-from planners.stability.entries import Entry
 from planners.stability.formulas import reduced_formula
+from planners.stability.references.entries import Entry
 from planners.synthesis.computed import corrected, lowest, read_entries
 from planners.synthesis.experimental import read_json
 

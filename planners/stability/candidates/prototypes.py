@@ -24,7 +24,7 @@ from pymatgen.core import Structure
 from alab.errors import BadInput
 from planners.stability.crystals import Crystal, CrystalError, check
 from planners.stability.formulas import elements_of, reduced_formula
-from planners.stability.snapshot import Snapshot
+from planners.stability.references.snapshot import Snapshot
 
 CLOSEST_OF_RADII = 0.75
 """Atoms closer than this share of the sum of their covalent radii are misplaced."""

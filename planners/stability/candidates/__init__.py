@@ -1,0 +1,1 @@
+"""Candidates: known crystals with other elements, and where each came from."""

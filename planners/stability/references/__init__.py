@@ -1,0 +1,1 @@
+"""What is known: entries, snapshots of databases, and the hull that judges by them."""
