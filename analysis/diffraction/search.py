@@ -11,8 +11,11 @@ stand against its best rivals in its place, and against its own absence, everyth
 refined again. ΔS of those gives its probability.
 """
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
@@ -128,7 +131,8 @@ def search(
         required: Candidates to try whatever the screen says of them.
         prior: What chemistry says against sets of candidates.
     """
-    return _Search(measured, candidates, required, prior).run()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return _Search(measured, candidates, required, prior, pool).run()
 
 
 class _Search:
@@ -138,9 +142,11 @@ class _Search:
         candidates: list[Lines],
         required: tuple[int, ...],
         prior: Prior,
+        pool: ThreadPoolExecutor,
     ) -> None:
         self._whole, self._measured, self._candidates = measured, measured, candidates
         self._required, self._prior = required, prior
+        self._pool, self._lock = pool, Lock()
         self._sets = 0
         self._last: tuple[_Set, list[_Set]] | None = None
         self._hopeless: set[tuple[frozenset[int], int]] = set()
@@ -188,7 +194,8 @@ class _Search:
         steps: int = _COARSE_STEPS,
         tolerance: float = _COARSE,
     ) -> _Set:
-        self._sets += 1
+        with self._lock:
+            self._sets += 1
         fit = refine(self._measured, fit, steps, tolerance)
         return _Set(tuple(members), fit, self._prior(members, fit.amounts))
 
@@ -221,12 +228,17 @@ class _Search:
         worth[self._twins[list(parent.members)].any(axis=0)] = 0.0
         order = [int(i) for i in np.argsort(-worth, kind="stable")[:_TRIES]]
         order = [i for i in order if worth[i] > COST_OF_A_PHASE / 4]
-        better = []
-        for index in order:
-            child = self._with(parent.members, parent.fit, index, gains)
-            if child.beats(parent) > 0 and self._shows(child, -1):
-                better.append(self._pruned(child))
-        return better
+        return [
+            self._pruned(child)
+            for child in self._with_each(parent.members, parent.fit, order, gains)
+            if child.beats(parent) > 0 and self._shows(child, -1)
+        ]
+
+    def _with_each(
+        self, members: Sequence[int], fit: Fit, order: Iterable[int], gains: Gains
+    ) -> list[_Set]:
+        """The set with each of some candidates, refined side by side."""
+        return list(self._pool.map(lambda i: self._with(members, fit, i, gains), order))
 
     def _with(self, members: Sequence[int], fit: Fit, index: int, gains: Gains) -> _Set:
         trial = with_phase(
@@ -276,9 +288,14 @@ class _Search:
         order += [i for i in self._required if i not in order and worth[i] > 0.3 * own]
         tried = frozenset(others)
         order = [i for i in order if (tried, i) not in self._hopeless]
-        swaps = [self._with(others, alone, index, gains) for index in order]
+        swaps = self._with_each(others, alone, order, gains)
         self._hopeless |= {(tried, s.members[-1]) for s in swaps if given.beats(s) > _NEAR}
-        return [self._refined(s.members, s.fit) if given.beats(s) < _NEAR else s for s in swaps]
+        return list(
+            self._pool.map(
+                lambda s: self._refined(s.members, s.fit) if given.beats(s) < _NEAR else s,
+                swaps,
+            )
+        )
 
     def _settled(self, given: _Set) -> _Set:
         """Refine to the end, and take out what the rest can do without."""
@@ -345,7 +362,8 @@ class _Search:
     def _leaner(self, given: _Set) -> list[_Set]:
         """The set without each of its phases, refined again; kept for the last set asked."""
         if self._last is None or self._last[0] is not given:
-            self._last = given, [self._without(given, i) for i in range(len(given.members))]
+            places = range(len(given.members))
+            self._last = given, list(self._pool.map(lambda i: self._without(given, i), places))
         return self._last[1]
 
     def _without(self, given: _Set, position: int) -> _Set:
