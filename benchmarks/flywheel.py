@@ -29,14 +29,15 @@ from rich.table import Table
 from planners.stability.candidates.substitution import Rules
 from planners.stability.crystals import Crystal, formula_of
 from planners.stability.flywheel.folder import start
-from planners.stability.flywheel.kernel_model import KernelRetrainer
 from planners.stability.flywheel.manifest import RoundManifest
 from planners.stability.flywheel.parts import Generator, Retrainer
+from planners.stability.flywheel.retraining import GraphRetrainer
 from planners.stability.flywheel.rounds import Flywheel, run_round
 from planners.stability.flywheel.selection import Screen
 from planners.stability.flywheel.substituted import SubstitutionGenerator
 from planners.stability.formulas import elements_of, reduced_formula
 from planners.stability.models.shipped import structure_ensemble
+from planners.stability.models.structure_training import Plan
 from planners.stability.oracles.formation import read_element_energies
 from planners.stability.oracles.nequix import nequix
 from planners.stability.oracles.oracle import Oracle
@@ -121,21 +122,21 @@ def compare(entries: Sequence[Entry], oracle: Oracle, say: Say) -> None:
     )
 
 
-def corrected(members: int) -> KernelRetrainer:
-    """Corrections of the shipped ensemble, or of one of its networks."""
+def trained_on(members: int) -> GraphRetrainer:
+    """Trains the shipped ensemble on, or one of its networks."""
     shipped = structure_ensemble()
-    base = shipped if members > 1 else shipped.member(0)
-    return KernelRetrainer(
-        members=members, base=base, base_name=f"the shipped ensemble, {base.members} networks"
+    return GraphRetrainer(
+        begin=shipped if members > 1 else shipped.member(0),
+        plan=Plan(epochs=30, rate=3e-4, warm_steps=20),
     )
 
 
 def variants(quick: bool, retrainer: Callable[[int], Retrainer]) -> list[Variant]:
     """The full flywheel first, then the ablations."""
     generator = SubstitutionGenerator(
-        elements=ELEMENTS, most=300 if quick else 2500, most_atoms=PARENT_ATOMS
+        elements=ELEMENTS, most=600 if quick else 6000, most_atoms=PARENT_ATOMS
     )
-    screen = Screen(verify_most=10 if quick else 40, volumes=(0.88, 0.94, 1.0, 1.06, 1.12))
+    screen = Screen(verify_most=10 if quick else 100, volumes=(0.88, 0.94, 1.0, 1.06, 1.12))
     full = Variant(name="full", generator=generator, retrainer=retrainer(10), screen=screen)
     floorless = replace(generator, rules=Rules(lambda_floor=None))
     return [
@@ -182,7 +183,7 @@ def flywheel(
         data: Folder with ``discovery/`` and ``models/``.
         quick: Fewer proposals and verifications, no ablations.
         answers: File of the oracle's answers, kept between runs; a temporary one if None.
-        retrainer: Makes a retrainer of so many members; of ``corrected`` if None.
+        retrainer: Makes a retrainer of so many members; of ``trained_on`` if None.
         only_full: Leave the ablations out.
         say: Told of each step.
     """
@@ -190,7 +191,7 @@ def flywheel(
         oracle = nequix_oracle(data, answers or Path(scratch) / "answers.jsonl")
         entries = reference(data)
         compare(entries, oracle, say)
-        chosen = variants(quick, retrainer or corrected)[: 1 if quick or only_full else None]
+        chosen = variants(quick, retrainer or trained_on)[: 1 if quick or only_full else None]
         return [
             turn(variant, entries, oracle, Path(scratch) / f"{number}", say)
             for number, variant in enumerate(chosen)

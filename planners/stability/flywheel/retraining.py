@@ -29,7 +29,9 @@ class GraphRetrainer:
         architecture: Of networks that start from nothing; else that of ``begin``.
         plan: Epochs, rate and batches.
         members: Networks that start from nothing; else those of ``begin``.
-        begin: An ensemble to go on from; it keeps its own scale.
+        begin: An ensemble to go on from. It keeps its own scale, and learns from candidates
+            alone: it knows relaxed crystals already, and thousands more of them drown what is
+            new.
     """
 
     architecture: Architecture = field(default_factory=Architecture)
@@ -48,9 +50,15 @@ class GraphRetrainer:
     def train(self, evidence: Sequence[Evidence], seed: int) -> Trained:
         """Train on relaxed crystals and on candidates.
 
+        An ensemble to go on from comes back as it is before anything was verified.
+
         Raises:
             BadInput: If there is too little to learn from, or the extra is missing.
         """
+        if self.begin:
+            evidence = [e for e in evidence if e.asked]
+            if not evidence:
+                return Trained(predictor=self.begin, digest=_digest(self.begin.stacked))
         architecture = self.begin.architecture if self.begin else self.architecture
         examples = examples_of_evidence(evidence, architecture.cutoff_ang)
         scale = self._scale(examples)
