@@ -1,12 +1,9 @@
 """Files of a round: whole or not there, hashed, and the same whenever they are written."""
 
-import fcntl
 import hashlib
 import json
 import lzma
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,12 +13,13 @@ from alab.errors import BadInput
 from planners.stability.candidates.lineage import Kind
 from planners.stability.crystals import Crystal
 from planners.stability.flywheel.parts import Proposal
+from planners.stability.whole_files import write_whole
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class RoundError(BadInput):
-    """A round cannot be resumed: its inputs or files changed, or another process runs it."""
+    """A round cannot be resumed: its inputs or files changed."""
 
 
 class _ProposalRow(BaseModel):
@@ -33,35 +31,6 @@ class _ProposalRow(BaseModel):
     lat: tuple[tuple[float, float, float], ...]
     el: tuple[str, ...]
     frac: tuple[tuple[float, float, float], ...]
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder.
-
-    Raises:
-        RoundError: If one is in it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RoundError(
-                f"another process is running rounds in {folder}; wait for it, or stop it"
-            ) from error
-        yield
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def write_model(path: Path, model: BaseModel) -> None:

@@ -23,10 +23,8 @@ from planners.stability.candidates import lineage
 from planners.stability.candidates.lineage import Descent, Kind, Lineage
 from planners.stability.flywheel.files import (
     RoundError,
-    locked,
     read_model,
     sha256_of,
-    write_whole,
 )
 from planners.stability.flywheel.manifest import RoundManifest
 from planners.stability.flywheel.parts import Evidence
@@ -35,6 +33,7 @@ from planners.stability.oracles.remembered import read_answers
 from planners.stability.references import snapshot_files
 from planners.stability.references.entries import Entry
 from planners.stability.references.snapshot import Snapshot
+from planners.stability.whole_files import locked, write_whole
 
 REFERENCE = "reference"
 MANIFEST = "manifest.json"

@@ -13,7 +13,6 @@ from planners.stability.candidates.lineage import Descent
 from planners.stability.crystals import formula_of
 from planners.stability.flywheel.files import (
     RoundError,
-    locked,
     read_model,
     read_proposals,
     sha256_of,
@@ -45,6 +44,7 @@ from planners.stability.oracles.verified_lines import line_of
 from planners.stability.references import snapshot_files
 from planners.stability.references.entries import Entry, digest_of, lines_of
 from planners.stability.references.snapshot import Snapshot
+from planners.stability.whole_files import locked
 
 INPUTS = "inputs.json"
 CANDIDATES = "candidates.jsonl.xz"
@@ -84,8 +84,8 @@ def run_round(
         progress: Called as stages go on.
 
     Raises:
-        RoundError: If inputs or files of the round changed since it began, or another
-            process runs rounds there.
+        RoundError: If inputs or files of the round changed since it began.
+        FolderBusyError: If another process runs rounds there.
         MissingReferenceError: If a proposal holds an element the reference knows nothing of.
     """
     with locked(folder):
@@ -225,8 +225,6 @@ class _Round:
         expected = digest_of(self.reference.digest, lines_of(entries))
         newest = snapshot_files.read(self.home.reference)
         if newest.version == self.reference.version:
-            # left behind by a round that was cut off while it wrote
-            (self.home.reference / f"entries-{version:04}.jsonl.xz").unlink(missing_ok=True)
             newest = snapshot_files.append(self.home.reference, entries)
         if newest.version != version or newest.digest != expected:
             raise RoundError(

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from alab.errors import BadInput
 from planners.stability.references.entries import Entry, digest_of, entry_of, lines_of
 from planners.stability.references.snapshot import Snapshot
+from planners.stability.whole_files import locked, write_whole
 
 MANIFEST = "manifest.json"
 
@@ -75,9 +76,17 @@ def append(folder: Path, entries: Iterable[Entry], *, name: str | None = None) -
 
     Raises:
         BadInput: If an entry is there already, or measured and computed would mix.
-        SnapshotError: If the folder is damaged, or another process is writing to it.
+        SnapshotError: If the folder is damaged.
+        FolderBusyError: If another process is writing to it.
     """
     added = tuple(entries)
+    if not added:
+        raise BadInput("no entries to append; a version without entries says nothing")
+    with locked(folder):
+        return _append(folder, added, name)
+
+
+def _append(folder: Path, added: tuple[Entry, ...], name: str | None) -> Snapshot:
     before = read(folder) if (folder / MANIFEST).exists() else None
     manifest = _manifest(folder) if before else Manifest(name=name or folder.name, versions=())
     _check_new(added, before)
@@ -90,7 +99,8 @@ def append(folder: Path, entries: Iterable[Entry], *, name: str | None = None) -
         digest=digest_of(before.digest if before else "", content),
     )
     part = folder / f"entries-{version:04}.jsonl.xz"
-    _write_part(part, content)
+    # a part that the manifest does not know is left from a process that was cut off
+    write_whole(part, lzma.compress(content, preset=2))
     record = Version(
         version=version,
         file=part.name,
@@ -133,8 +143,6 @@ def read(folder: Path, version: int | None = None) -> Snapshot:
 
 
 def _check_new(added: tuple[Entry, ...], before: Snapshot | None) -> None:
-    if not added:
-        raise BadInput("no entries to append; a version without entries says nothing")
     seen = {_key(entry) for entry in before.entries} if before else set()
     for entry in added:
         if _key(entry) in seen:
@@ -188,21 +196,6 @@ def _read_part(folder: Path, record: Version) -> bytes:
     return content
 
 
-def _write_part(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("xb") as file:
-            file.write(lzma.compress(content, preset=2))
-    except FileExistsError as error:
-        raise SnapshotError(
-            f"{path} is there but not in the manifest: another process is appending, or one "
-            "was interrupted; in that case remove the file"
-        ) from error
-
-
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     text = json.dumps(manifest.model_dump(), indent=1, ensure_ascii=False) + "\n"
-    # replaced whole, so that a reader sees the old or the new one
-    draft = folder / f"{MANIFEST}.new"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(folder / MANIFEST)
+    write_whole(folder / MANIFEST, text.encode())

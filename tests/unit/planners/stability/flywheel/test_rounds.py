@@ -10,7 +10,7 @@ import pytest
 
 from planners.stability.candidates.lineage import Kind, LineageError
 from planners.stability.crystals import Crystal, formula_of
-from planners.stability.flywheel.files import RoundError, locked
+from planners.stability.flywheel.files import RoundError
 from planners.stability.flywheel.folder import Folder, start
 from planners.stability.flywheel.parts import Evidence, Proposal, Trained
 from planners.stability.flywheel.rounds import Flywheel, run_round
@@ -19,6 +19,7 @@ from planners.stability.oracles.oracle import Oracle, Verified
 from planners.stability.references import snapshot_files
 from planners.stability.references.entries import Entry
 from planners.stability.references.stability import assess
+from planners.stability.whole_files import FolderBusyError, locked
 from tests.unit.planners.stability.flywheel.conftest import LinearRetrainer, content_of, l12
 
 Begin = Callable[[Path], Path]
@@ -276,7 +277,7 @@ def test_entries_added_by_somebody_else_are_noticed(
 
 
 def test_two_processes_do_not_turn_one_flywheel(second: Path, parts: Flywheel) -> None:
-    with locked(second), pytest.raises(RoundError, match="another process"):
+    with locked(second), pytest.raises(FolderBusyError, match="another process"):
         run_round(second, parts)
 
 

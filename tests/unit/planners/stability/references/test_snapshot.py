@@ -13,6 +13,7 @@ from planners.stability.crystals import Crystal
 from planners.stability.references.entries import Entry
 from planners.stability.references.snapshot import MissingReferenceError, snapshot_of
 from planners.stability.references.snapshot_files import MANIFEST, SnapshotError, append, read
+from planners.stability.whole_files import FolderBusyError, locked
 
 ROCK_SALT = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]
@@ -104,13 +105,18 @@ def test_an_entry_is_added_once(tmp_path: Path) -> None:
     assert read(tmp_path).version == 1
 
 
-def test_an_interrupted_append_is_not_written_over(tmp_path: Path) -> None:
+def test_what_an_interrupted_append_left_is_replaced(tmp_path: Path) -> None:
     append(tmp_path, [MGO])
-    stray = tmp_path / "entries-0002.jsonl.xz"
-    stray.write_bytes(b"half")
-    with pytest.raises(SnapshotError, match="interrupted"):
+    (tmp_path / "entries-0002.jsonl.xz").write_bytes(b"half")
+    assert read(tmp_path).entries == (MGO,)
+    append(tmp_path, [TIO2])
+    assert read(tmp_path).entries == (MGO, TIO2)
+
+
+def test_two_processes_do_not_append_at_once(tmp_path: Path) -> None:
+    append(tmp_path, [MGO])
+    with locked(tmp_path), pytest.raises(FolderBusyError, match="another process"):
         append(tmp_path, [TIO2])
-    assert stray.read_bytes() == b"half"
     assert read(tmp_path).entries == (MGO,)
 
 
