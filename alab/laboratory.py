@@ -435,7 +435,7 @@ class Laboratory:
             ).all()
         for firing in active:
             if sample in firing.slots:
-                timed = self.gateway.latest(firing.furnace)
+                timed = self.gateway.furnaces.latest.get(firing.furnace)
                 at = f" at {timed.reading.temperature_c:.0f} °C" if timed else ""
                 return [
                     f"It is in {firing.furnace}{at}; firing {firing.id} is {firing.status}."

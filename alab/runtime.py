@@ -82,7 +82,7 @@ class Runtime:
         laboratory = self.laboratory
         set_laboratory(laboratory)
         for furnace in laboratory.named(Capability.FURNACE):
-            watch = laboratory.gateway.watch(furnace, laboratory.watch_period_s)
+            watch = laboratory.gateway.furnaces.watch(furnace, laboratory.watch_period_s)
             self._duties.append(laboratory.clock.spawn(watch, name=f"watch {furnace}"))
         self._duties.append(laboratory.clock.spawn(dispatch(laboratory), name="dispatch"))
         self._duties.append(asyncio.create_task(_keep(laboratory), name="keep"))
@@ -172,7 +172,7 @@ async def _keep(laboratory: Laboratory) -> None:
     while True:
         await asyncio.sleep(KEEP_EVERY_S)
         remember_time(laboratory.store, laboratory.clock)
-        if laboratory.gateway.silent:
+        if laboratory.gateway.states.silent:
             await on_clock(laboratory.clock, laboratory.gateway.reconnect())
 
 

@@ -102,7 +102,7 @@ async def waiting(folder: Path, seconds: float) -> Figure:
     laboratory = runtime.laboratory
     for name, device in laboratory.lab.devices.items():
         if device.max_temperature_c is not None:
-            laboratory.gateway.set_device(name, "quarantined", "benchmark", by="benchmark")
+            laboratory.gateway.states.declare(name, "quarantined", "benchmark", by="benchmark")
     wanted = _targets()
     runtime.begin()
     for name, targets in (("many", wanted[:30]), ("more", wanted[:30])):
@@ -198,7 +198,7 @@ def _instant_laboratory(folder: Path) -> Runtime:
     devices = instant_devices(lab, scan.encode())
     laboratory = Laboratory(lab, KINDS, devices, store, RealClock())
     for name in devices:
-        laboratory.gateway.set_device(name, "ready", "instant", by="benchmark")
+        laboratory.gateway.states.declare(name, "ready", "instant", by="benchmark")
     return Runtime(laboratory, {})
 
 

@@ -327,7 +327,7 @@ async def _look(laboratory: Laboratory, furnace: str) -> FurnaceReading:
     Raises:
         DeviceFault: If it is out of bounds; the gateway has made it safe by then.
     """
-    reading = await laboratory.gateway.read_furnace(furnace)
+    reading = await laboratory.gateway.furnaces.read(furnace)
     if reason := overheated(furnace, reading, laboratory.lab):
         raise DeviceFault(furnace, f"{reason}; its program was reset")
     return reading

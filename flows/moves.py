@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from alab import programs
 from alab.claims import Lease
 from alab.commands import RunProgram
-from alab.gateway import Effect
+from alab.intents import Effect
 from alab.laboratory import CRUCIBLES, Laboratory
 from alab.store.tables import SlotRow, StockRow
 

@@ -178,5 +178,5 @@ def small_laboratory(
     """The small laboratory with every device ready."""
     laboratory = Laboratory(small_lab, small_kinds, bench.devices, empty_store, clock)
     for name in small_lab.devices:
-        laboratory.gateway.set_device(name, "ready", "looked at", by="test")
+        laboratory.gateway.states.declare(name, "ready", "looked at", by="test")
     return laboratory

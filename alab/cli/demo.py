@@ -157,7 +157,7 @@ def _picture(
     for name in ("Device", "In use by", "°C", "Setpoint"):
         floor.add_column(name)
     for row in devices:
-        timed = laboratory.gateway.latest(row["name"])
+        timed = laboratory.gateway.furnaces.latest.get(row["name"])
         if timed is not None:
             setpoint_c = timed.reading.setpoint_c
             shown = "" if setpoint_c is None else f"{setpoint_c:.0f}"

@@ -178,14 +178,14 @@ def _floor_routes(laboratory: Laboratory) -> APIRouter:
     async def quarantine(name: str, request: NoteRequest) -> Table:
         _device_state(laboratory, name)
         note = request.note or f"by {request.by}"
-        gateway.set_device(name, "quarantined", note, by=request.by)
+        gateway.states.declare(name, "quarantined", note, by=request.by)
         return {"name": name, "state": "quarantined"}
 
     @routes.post("/devices/{name}/ready")
     async def ready(name: str, request: NoteRequest) -> Table:
         if _device_state(laboratory, name) == "offline":
             await on_clock(laboratory.clock, gateway.device(name).connect())
-        gateway.set_device(name, "ready", request.note, by=request.by)
+        gateway.states.declare(name, "ready", request.note, by=request.by)
         laboratory.changed.set()
         return {"name": name, "state": "ready"}
 

@@ -56,7 +56,7 @@ def live_device(laboratory: Laboratory, row: Table) -> Table:
         "capability": kind.capability if kind else None,
         "mode": None,
     }
-    if timed := laboratory.gateway.latest(row["name"]):
+    if timed := laboratory.gateway.furnaces.latest.get(row["name"]):
         live |= {
             "temperature_c": round(timed.reading.temperature_c, 1),
             "setpoint_c": timed.reading.setpoint_c,

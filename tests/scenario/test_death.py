@@ -22,7 +22,7 @@ def _firing_is(rig: Rig, status: str) -> bool:
 
 
 def _hotter(rig: Rig, temperature_c: float) -> bool:
-    timed = rig.laboratory.gateway.latest("furnace_a")
+    timed = rig.laboratory.gateway.furnaces.latest.get("furnace_a")
     return timed is not None and timed.reading.temperature_c > temperature_c
 
 
@@ -83,7 +83,7 @@ async def test_dying_while_a_heating_furnace_ends_its_program(rig: Rig) -> None:
     _check_the_end(rig)
     (firing,) = rig.firings()
     assert (firing.ended_at - firing.heated_from).total_seconds() > 6 * 3600.0
-    reading = rig.laboratory.gateway.latest("furnace_a")
+    reading = rig.laboratory.gateway.furnaces.latest.get("furnace_a")
     assert reading is not None
     assert reading.reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE)
     assert rig.rows(AttemptRow)[0].decision is not None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from alab.gateway import ANSWERS, DONE, NOT_DONE
+from alab.intents import ANSWERS, DONE, NOT_DONE
 from alab.laboratory import REMOVED
 from alab.life import Status
 from alab.store.tables import FiringRow, SampleRow
@@ -15,7 +15,7 @@ RECIPE = recipe_of("ZnFe2O4", {"ZnO": 60.0})
 
 
 def _repaired(rig: Rig, device: str) -> None:
-    rig.laboratory.gateway.set_device(device, "ready", "looked at", by="olga")
+    rig.laboratory.gateway.states.declare(device, "ready", "looked at", by="olga")
     rig.laboratory.changed.set()
 
 
@@ -122,7 +122,7 @@ async def test_a_broken_thermocouple_fails_the_firing_and_not_the_campaign(rig: 
     await rig.until(
         lambda: (
             any(row.status == "heating" for row in rig.rows(FiringRow))
-            and rig.laboratory.gateway.latest("furnace_a").reading.temperature_c > 100
+            and rig.laboratory.gateway.furnaces.latest["furnace_a"].reading.temperature_c > 100
         )
     )
     with rig.world.lock:

@@ -24,15 +24,15 @@ async def _at(rig: Rig, status: Status) -> None:
     await rig.campaign("c", {"ZnFe2O4": RECIPE})
     if status is Status.PREPARED:  # it goes on at once, unless no furnace is to be had
         for furnace in ("furnace_a", "furnace_b"):
-            rig.laboratory.gateway.set_device(furnace, "quarantined", "swept", by="olga")
+            rig.laboratory.gateway.states.declare(furnace, "quarantined", "swept", by="olga")
     if status is Status.RECOVERED:
-        rig.laboratory.gateway.set_device("xrd", "quarantined", "aligned", by="olga")
+        rig.laboratory.gateway.states.declare("xrd", "quarantined", "aligned", by="olga")
     await rig.until(lambda: rig.status(SAMPLE) == status)
 
 
 def _all_ready(rig: Rig) -> None:
     for device in ("furnace_a", "furnace_b", "xrd"):
-        rig.laboratory.gateway.set_device(device, "ready", "done", by="olga")
+        rig.laboratory.gateway.states.declare(device, "ready", "done", by="olga")
     rig.laboratory.changed.set()
 
 
@@ -81,7 +81,7 @@ async def test_a_paused_sample_stops_after_its_stage_and_goes_on(
 
 
 async def test_a_waiting_sample_is_held_released_and_cancelled_at_once(rig: Rig) -> None:
-    rig.laboratory.gateway.set_device("mixer", "quarantined", "cleaned", by="olga")
+    rig.laboratory.gateway.states.declare("mixer", "quarantined", "cleaned", by="olga")
     await rig.campaign("c", {"ZnFe2O4": RECIPE, "MgFe2O4": recipe_of("MgFe2O4", {"MgO": 50.0})})
     await rig.until(lambda: len(rig.laboratory.claims.waiting()) == 2)
     before = rig.clock.now()
@@ -91,7 +91,7 @@ async def test_a_waiting_sample_is_held_released_and_cancelled_at_once(rig: Rig)
     assert [w.claim.owner for w in rig.laboratory.claims.waiting()] == []
     assert rig.clock.now() == before
     rig.laboratory.wish(SAMPLE, Wish.RELEASE, by="olga")
-    rig.laboratory.gateway.set_device("mixer", "ready", "clean", by="olga")
+    rig.laboratory.gateway.states.declare("mixer", "ready", "clean", by="olga")
     await rig.finish("c")
     assert rig.status(SAMPLE) == Status.FINISHED
     assert rig.stock_mg("MgO") == 50_000.0
@@ -104,11 +104,11 @@ async def test_priority_decides_who_is_prepared_next(rig: Rig) -> None:
         "MgFe2O4": recipe_of("MgFe2O4", {"MgO": 50.0}),
         "Mn2O3": recipe_of("Mn2O3", {"Mn2O3": 50.0}),
     }
-    rig.laboratory.gateway.set_device("mixer", "quarantined", "cleaned", by="olga")
+    rig.laboratory.gateway.states.declare("mixer", "quarantined", "cleaned", by="olga")
     await rig.campaign("c", targets)
     await rig.until(lambda: len(rig.laboratory.claims.waiting()) == 3)
     rig.laboratory.set_priority("c-Mn2O3-1", 9, by="olga")
-    rig.laboratory.gateway.set_device("mixer", "ready", "clean", by="olga")
+    rig.laboratory.gateway.states.declare("mixer", "ready", "clean", by="olga")
     await rig.finish("c")
     begun = [subject for _, subject, text in rig.log() if text == "preparing"]
     assert begun[0] == "c-Mn2O3-1"

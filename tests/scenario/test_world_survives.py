@@ -94,7 +94,7 @@ class Work:
 
     async def _fired(self) -> None:
         while True:
-            reading = await self.gateway.read_furnace("furnace_a")
+            reading = await self.gateway.furnaces.read("furnace_a")
             self.furnace_modes.append(reading.mode)
             if reading.mode is FurnaceMode.COMPLETE and reading.temperature_c < 150.0:
                 return
@@ -126,7 +126,7 @@ def _runs(work: Work, key: str) -> bool:
 
 
 def _glows(work: Work) -> bool:
-    latest = work.gateway.latest("furnace_a")
+    latest = work.gateway.furnaces.latest.get("furnace_a")
     return latest is not None and latest.reading.temperature_c > 500.0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from alab.clock import VirtualClock
+from alab.gateway import Gateway
 from alab.lab import LabDefinition, load_lab
 from alab.laboratory import Laboratory
 from alab.life import Event
@@ -29,6 +30,7 @@ from alab.store.records import ask, raise_alarm, set_device_state
 from alab.store.store import Store
 from alab.store.tables import AttemptRow, DoseRow, FiringRow, ReadingRow, SampleRow, SlotRow
 from drivers.catalog import KINDS
+from tests.acts import put
 
 LAB_FILE = Path(__file__).parents[3] / "alab" / "data" / "lab.toml"
 RAMP_C_PER_MIN = 10.0
@@ -191,3 +193,9 @@ def store(data_dir: Path) -> Iterator[Store]:
     opened = Store.in_directory(data_dir)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def gateway(small_laboratory: Laboratory) -> Gateway:
+    put(small_laboratory, "rack.1", "s")
+    return small_laboratory.gateway

@@ -199,7 +199,7 @@ async def test_claim_on_a_quarantined_device_stops_nobody_else(
     small_laboratory: Laboratory, clock: VirtualClock
 ) -> None:
     claims = small_laboratory.claims
-    small_laboratory.gateway.set_device("mixer", "quarantined", "lid open", by="test")
+    small_laboratory.gateway.states.declare("mixer", "quarantined", "lid open", by="test")
 
     async def main() -> None:
         waits = clock.spawn(claims.acquire(claim("waits", "arm", "mixer")), name="waits")
@@ -208,7 +208,7 @@ async def test_claim_on_a_quarantined_device_stops_nobody_else(
             await clock.sleep(1)
         request = claims.waiting()[0]
         assert claims.missing(request) == ["mixer, which is quarantined: lid open"]
-        small_laboratory.gateway.set_device("mixer", "ready", "closed it", by="test")
+        small_laboratory.gateway.states.declare("mixer", "ready", "closed it", by="test")
         await clock.join(waits)
         assert waits.result().claim.owner == "waits"
 

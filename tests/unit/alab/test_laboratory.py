@@ -345,7 +345,7 @@ async def test_why_of_a_sample_in_a_furnace(
             )
         )
     bench.furnace.temperature_c = 642.0
-    await clock.run(laboratory.gateway.read_furnace("furnace"))
+    await clock.run(laboratory.gateway.furnaces.read("furnace"))
     assert "It is in furnace at 642 °C; firing 1 is heating." in why(laboratory)
 
 

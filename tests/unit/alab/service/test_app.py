@@ -284,7 +284,7 @@ async def test_devices_are_locked_out_and_let_in_again(http: httpx.AsyncClient) 
 async def test_an_offline_device_is_connected_before_it_is_ready(
     http: httpx.AsyncClient, laboratory: Laboratory, doser: SlowDevice, store: Store
 ) -> None:
-    laboratory.gateway.set_device("doser", "offline", "", by="test")
+    laboratory.gateway.states.declare("doser", "offline", "", by="test")
     doser.off = True
     refused = await http.post("/api/devices/doser/ready", json=BY)
     assert refused.status_code == 502

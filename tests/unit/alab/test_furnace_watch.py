@@ -1,0 +1,86 @@
+"""The watch over the furnaces: out of bounds is made safe, silence is noticed."""
+
+import pytest
+from sqlalchemy import func, select
+
+from alab.clock import VirtualClock
+from alab.errors import DeviceUnreachable
+from alab.gateway import Gateway
+from alab.laboratory import Laboratory
+from alab.models import FurnaceMode
+from alab.store.tables import AlarmRow, ReadingRow
+from tests.acts import state_of
+from tests.fakes import Bench
+
+
+async def test_over_temperature_quarantines_and_raises_one_alarm(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    bench.furnace.temperature_c = 1115.0
+
+    async def main() -> None:
+        await gateway.furnaces.read("furnace")
+        assert bench.furnace.made_safe == 0
+        bench.furnace.temperature_c = 1116.0
+        await gateway.furnaces.read("furnace")
+        assert bench.furnace.made_safe == 1
+        await gateway.furnaces.read("furnace")
+
+    await clock.run(main())
+    assert state_of(small_laboratory, "furnace") == "quarantined"
+    with small_laboratory.store.begin() as session:
+        (alarm,) = session.scalars(select(AlarmRow)).all()
+    assert "1116 °C is above 1115 °C" in alarm.text
+
+
+async def test_furnace_that_cannot_be_made_safe_is_quarantined_all_the_same(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    bench.furnace.mode = FurnaceMode.FAULT
+    bench.furnace.unsafe = DeviceUnreachable("furnace", "no answer")
+
+    async def main() -> None:
+        with pytest.raises(DeviceUnreachable):
+            await gateway.furnaces.read("furnace")
+
+    await clock.run(main())
+    assert state_of(small_laboratory, "furnace") == "quarantined"
+    with small_laboratory.store.begin() as session:
+        assert session.scalar(select(func.count()).select_from(AlarmRow)) == 1
+
+
+async def test_watch_takes_a_silent_furnace_off_and_back(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    async def main() -> None:
+        clock.spawn(gateway.furnaces.watch("furnace", 60), name="watch")
+        bench.furnace.off = True
+        await clock.sleep(130)
+        assert state_of(small_laboratory, "furnace") == "ready"
+        await clock.sleep(180)
+        assert state_of(small_laboratory, "furnace") == "offline"
+        bench.furnace.off = False
+        await clock.sleep(60)
+
+    await clock.run(main())
+    assert state_of(small_laboratory, "furnace") == "ready"
+    with small_laboratory.store.begin() as session:
+        (alarm,) = session.scalars(select(AlarmRow)).all()
+    assert "does not answer any more" in alarm.text
+
+
+async def test_heating_curve_keeps_what_is_new(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    async def main() -> None:
+        for temperature_c in (25.0, 27.0, 40.0, 41.0, 47.0):
+            bench.furnace.temperature_c = temperature_c
+            await gateway.furnaces.read("furnace")
+            await clock.sleep(60)
+        await clock.sleep(3600)
+        await gateway.furnaces.read("furnace")
+
+    await clock.run(main())
+    with small_laboratory.store.begin() as session:
+        kept = session.scalars(select(ReadingRow.temperature_c).order_by(ReadingRow.id)).all()
+    assert kept == [25.0, 40.0, 47.0, 47.0]
