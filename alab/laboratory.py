@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from alab.claims import ACTIVE_FIRING, Claims
+from alab.claims import Claims
 from alab.clock import Clock, Signal
 from alab.errors import BadInput
 from alab.gateway import Gateway
 from alab.lab import Capability, DeviceKind, LabDefinition
-from alab.life import TERMINAL, Control, Event, Status, Wish, next_control, next_status
+from alab.life import Control, Event, Status, next_status
 from alab.models import Attempt, Decision, FiringLimits, Outcome, Recipe
 from alab.protocols import Device
 from alab.store.codec import decode, encode
@@ -29,8 +29,6 @@ from alab.store.tables import (
     CampaignRow,
     DeviceRow,
     EventRow,
-    FiringRow,
-    QuestionRow,
     SampleRow,
     SlotRow,
     StockRow,
@@ -117,7 +115,7 @@ class Laboratory:
             BadInput: If there is none of that name.
         """
         with self.store.begin() as session:
-            return _sample(session, name)
+            return sample_row(session, name)
 
     # ---- campaigns and samples -------------------------------------------------
 
@@ -200,7 +198,7 @@ class Laboratory:
         self, session: Session, sample: str, event: Event, note: str = "", **fields: Any
     ) -> Status:
         """The same inside a transaction of the caller, who announces it after."""
-        row = _sample(session, sample)
+        row = sample_row(session, sample)
         status = next_status(Status(row.status), event)
         row.status, row.status_at = status, self.clock.now()
         row.note = note or row.note
@@ -218,7 +216,7 @@ class Laboratory:
     def refire(self, sample: str, recipe: Recipe) -> None:
         """Send a characterised sample back for regrinding and another firing."""
         with self.store.begin() as session:
-            again = _sample(session, sample).round + 1
+            again = sample_row(session, sample).round + 1
             session.add(AttemptRow(sample=sample, round=again, recipe=encode(recipe)))
             self.happened_in(session, sample, Event.REGRIND, round=again, recipe=encode(recipe))
         self.announce(sample)
@@ -259,82 +257,7 @@ class Laboratory:
                 f"decided: {decision.step}. {' '.join(decision.reasons)}",
             )
 
-    # ---- the operator ----------------------------------------------------------
-
-    def wish(self, sample: str, wish: Wish, *, by: str) -> Control:
-        """Do what an operator asks of a sample.
-
-        A pause or cancellation of a sample under way takes effect at the end of its
-        stage; a sample that waits for anything reacts at once.
-
-        Raises:
-            TransitionError: If the wish does not apply to the sample now.
-            BadInput: If there is no such sample.
-        """
-        with self.store.begin() as session:
-            row = _sample(session, sample)
-            control = next_control(Status(row.status), Control(row.control), wish)
-            row.control = control
-            log_event(session, self.clock.now(), by, sample, f"{wish} asked for")
-        if control is not Control.RUN:
-            self.claims.withdraw(sample, f"{wish} by {by}")
-        self.announce(sample)
-        return control
-
-    def set_priority(self, sample: str, priority: int, *, by: str) -> None:
-        """Give a sample another place in the queue, in what it waits for now and later."""
-        with self.store.begin() as session:
-            row = _sample(session, sample)
-            if Status(row.status) in TERMINAL:
-                raise BadInput(f"{sample} is {row.status}: its priority means nothing any more")
-            row.priority = priority
-            log_event(session, self.clock.now(), by, sample, f"priority {priority}")
-        self.claims.reprioritise(sample, priority)
-
-    def stop_campaign(self, name: str, *, by: str) -> list[str]:
-        """Cancel what is open of a campaign; returns the samples concerned."""
-        with self.store.begin() as session:
-            campaign = session.get(CampaignRow, name)
-            if campaign is None:
-                raise BadInput(f"there is no campaign {name!r}; see 'alab campaign list'")
-            if campaign.status != "running":
-                raise BadInput(f"campaign {name!r} is {campaign.status} already")
-            campaign.status = "stopping"
-            log_event(session, self.clock.now(), by, name, "stop asked for")
-            names = list(
-                session.scalars(
-                    select(SampleRow.name).where(
-                        SampleRow.campaign == name,
-                        SampleRow.status.not_in(TERMINAL),
-                        SampleRow.control != Control.CANCELLING,
-                    )
-                )
-            )
-        for sample in names:
-            self.wish(sample, Wish.CANCEL, by=by)
-        self.changed.set()
-        return names
-
-    def refill(self, item: str, amount: float, *, by: str) -> float:
-        """Book what a person put on the shelf; returns what is there now.
-
-        Args:
-            item: A precursor's formula, or ``crucibles``.
-            amount: Milligrams of a powder, or pieces.
-            by: Who did it.
-
-        Raises:
-            BadInput: If the laboratory keeps no such item.
-        """
-        with self.store.begin() as session:
-            row = session.get(StockRow, item)
-            if row is None:
-                raise BadInput(f"there is no {item!r} in stock; see 'alab stock list'")
-            row.amount += amount
-            left = row.amount
-            log_event(session, self.clock.now(), by, item, f"refilled by {amount:g} {row.unit}")
-        self.claims.grant()
-        return left
+    # ---- what waits for people -------------------------------------------------
 
     def warn_of_shortage(self, sample: str, needed: Mapping[str, float]) -> None:
         """Raise an alarm, once, for everything that a sample needs and stock lacks."""
@@ -353,28 +276,6 @@ class Laboratory:
                         f"refill it, then 'alab stock refill {item}'"
                     )
                     raise_alarm(session, self.clock.now(), item, text)
-
-    def answer(self, number: int, answer: str, *, by: str) -> None:
-        """Answer a question; signed and logged.
-
-        Raises:
-            BadInput: If there is no such open question, or no such answer to it.
-        """
-        with self.store.begin() as session:
-            row = session.get(QuestionRow, number)
-            if row is None or row.answer is not None:
-                raise BadInput(f"there is no open question {number}; see 'alab questions list'")
-            if answer not in row.options:
-                raise BadInput(
-                    f"{answer!r} is no answer to question {number}; "
-                    f"possible: {', '.join(row.options)}"
-                )
-            row.answer, row.answered_by, row.answered_at = answer, by, self.clock.now()
-            log_event(session, self.clock.now(), by, row.subject, f"answered: {answer}")
-            if answer == REMOVED:
-                _clear(session, row.subject)
-        self.claims.grant()
-        self.changed.set()
 
     def ask_to_clear(self, sample: str) -> None:
         """Ask for a crucible that no arm will move any more, unless it is in the archive."""
@@ -399,67 +300,17 @@ class Laboratory:
                 return False
             await self.sample_changed(sample).wait()
 
-    def why(self, sample: str) -> list[str]:
-        """What a sample waits for, in sentences."""
-        row = self.sample(sample)
-        status, control = Status(row.status), Control(row.control)
-        if status in TERMINAL:
-            return [f"It waits for nothing: it is {status}." + (row.note and f" {row.note}")]
-        words: list[str] = []
-        if control is not Control.RUN:
-            words.append(f"The operator wants it {control}; it stops when its stage ends.")
-        for request in self.claims.waiting():
-            if request.claim.owner == sample:
-                missing = self.claims.missing(request)
-                need = "; ".join(missing) or "its turn"
-                words.append(
-                    f"It waits since {request.since:%Y-%m-%d %H:%M} to {request.claim.stage}, "
-                    f"for: {need}."
-                )
-        words += self._why_firing(sample, status)
-        with self.store.begin() as session:
-            open_questions = session.scalars(
-                select(QuestionRow).where(
-                    (QuestionRow.subject == sample)
-                    | QuestionRow.subject.startswith(f"{sample}/", autoescape=True),
-                    QuestionRow.answer.is_(None),
-                )
-            ).all()
-        words += [f"Question {q.id} is open: {q.text}" for q in open_questions]
-        return words or [f"It waits for nothing: it is {status} since {row.status_at:%H:%M}."]
 
-    def _why_firing(self, sample: str, status: Status) -> list[str]:
-        with self.store.begin() as session:
-            active = session.scalars(
-                select(FiringRow).where(FiringRow.status.in_(ACTIVE_FIRING))
-            ).all()
-        for firing in active:
-            if sample in firing.slots:
-                timed = self.gateway.furnaces.latest.get(firing.furnace)
-                at = f" at {timed.reading.temperature_c:.0f} °C" if timed else ""
-                return [
-                    f"It is in {firing.furnace}{at}; firing {firing.id} is {firing.status}."
-                ]
-        if status is Status.PREPARED:
-            busy = ", ".join(f"{f.furnace} ({f.status})" for f in active) or "none"
-            return [
-                "It waits for a furnace, or for company in one (at most "
-                f"{self.lab.longest_wait_h:g} h). Busy furnaces: {busy}."
-            ]
-        return []
+def sample_row(session: Session, name: str) -> SampleRow:
+    """One sample, inside a transaction of the caller.
 
-
-def _sample(session: Session, name: str) -> SampleRow:
+    Raises:
+        BadInput: If there is none of that name.
+    """
     row = session.get(SampleRow, name)
     if row is None:
         raise BadInput(f"there is no sample {name!r}; see 'alab sample list'")
     return row
-
-
-def _clear(session: Session, sample: str) -> None:
-    lost = (SlotRow.sample == sample) & SlotRow.unknown
-    for slot in session.scalars(select(SlotRow).where(lost)):
-        slot.sample, slot.unknown, slot.reserved_by = None, False, None
 
 
 def _release_home(session: Session, sample: str) -> None:

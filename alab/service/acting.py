@@ -16,6 +16,7 @@ from alab.clock import on_clock
 from alab.errors import BadInput
 from alab.laboratory import Laboratory
 from alab.life import Wish
+from alab.operations import Operator
 from alab.service import targets as listing
 from alab.store.records import log_event
 from alab.store.tables import AlarmRow, DeviceRow, TargetRow
@@ -111,15 +112,16 @@ def acting_routes(laboratory: Laboratory, start_campaign: StartCampaign) -> APIR
 
 def _work_routes(laboratory: Laboratory, start_campaign: StartCampaign) -> APIRouter:
     routes = APIRouter()
+    operator = Operator(laboratory)
 
     @routes.post("/samples/{name}/wish")
     async def wish(name: str, request: WishRequest) -> Table:
-        control = laboratory.wish(name, request.wish, by=request.by)
+        control = operator.wish(name, request.wish, by=request.by)
         return {"sample": name, "control": control}
 
     @routes.post("/samples/{name}/priority")
     async def priority(name: str, request: PriorityRequest) -> Table:
-        laboratory.set_priority(name, request.priority, by=request.by)
+        operator.set_priority(name, request.priority, by=request.by)
         return {"sample": name, "priority": request.priority}
 
     @routes.post("/targets")
@@ -159,17 +161,18 @@ def _work_routes(laboratory: Laboratory, start_campaign: StartCampaign) -> APIRo
 
     @routes.post("/campaigns/{name}/stop")
     async def stop(name: str, request: Signed) -> Table:
-        return {"name": name, "cancelling": laboratory.stop_campaign(name, by=request.by)}
+        return {"name": name, "cancelling": operator.stop_campaign(name, by=request.by)}
 
     return routes
 
 
 def _floor_routes(laboratory: Laboratory) -> APIRouter:
     routes = APIRouter()
+    operator = Operator(laboratory)
 
     @routes.post("/stock/{item}/refill")
     async def refill(item: str, request: RefillRequest) -> Table:
-        left = laboratory.refill(item, request.amount, by=request.by)
+        left = operator.refill(item, request.amount, by=request.by)
         return {"item": item, "left": left}
 
     gateway = laboratory.gateway
@@ -204,7 +207,7 @@ def _floor_routes(laboratory: Laboratory) -> APIRouter:
 
     @routes.post("/questions/{number}/answer")
     async def answer(number: int, request: AnswerRequest) -> Table:
-        laboratory.answer(number, request.answer, by=request.by)
+        operator.answer(number, request.answer, by=request.by)
         return {"id": number, "answer": request.answer, "answered_by": request.by}
 
     @routes.post("/stop")

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from alab import views
 from alab.laboratory import Laboratory
+from alab.operations import Operator
 from alab.service import floor
 from alab.views import Table
 
@@ -25,6 +26,7 @@ def reading_routes(laboratory: Laboratory, prefect_url: str) -> APIRouter:
     laboratory from working; they touch the store only, and values that change in one step.
     """
     routes = APIRouter(prefix="/api")
+    operator = Operator(laboratory)
 
     @contextmanager
     def reading() -> Iterator[Session]:
@@ -68,7 +70,7 @@ def reading_routes(laboratory: Laboratory, prefect_url: str) -> APIRouter:
 
     @routes.get("/samples/{name}/why")
     async def why(name: str) -> list[str]:
-        return laboratory.why(name)  # in the loop: it looks at claims, which live there
+        return operator.why(name)  # in the loop: it looks at claims, which live there
 
     @routes.get("/samples/{name}/patterns/{round_number}")
     def pattern(name: str, round_number: int) -> Any:

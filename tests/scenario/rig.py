@@ -20,6 +20,7 @@ from alab.models import (
     Recipe,
     Segment,
 )
+from alab.operations import Operator
 from alab.runtime import Runtime
 from alab.store.codec import encode
 from alab.store.store import FILENAME, Store
@@ -114,6 +115,10 @@ class Rig:
     def laboratory(self) -> Laboratory:
         assert self.runtime is not None
         return self.runtime.laboratory
+
+    @property
+    def operator(self) -> Operator:
+        return Operator(self.laboratory)
 
     # ---- life and death --------------------------------------------------------
 
@@ -226,7 +231,7 @@ class Rig:
     def answer(self, words: str, *, about: str = "") -> int:
         """Answer the open question about a subject."""
         (question,) = self.questions(about)
-        self.laboratory.answer(question.id, words, by="olga")
+        self.operator.answer(question.id, words, by="olga")
         return question.id
 
     def instrument(self, device: str) -> Any:
@@ -292,11 +297,10 @@ class Rig:
 
     def account(self) -> str:
         """What an engineer wants to see when a scenario went wrong."""
-        laboratory = self.laboratory
         lines = [" | ".join(entry) for entry in self.log()[-25:]]
         lines += [
             f"{row.name}: {row.status}/{row.control} at {self.where(row.name)}: "
-            f"{laboratory.why(row.name)}"
+            f"{self.operator.why(row.name)}"
             for row in self.rows(SampleRow)
         ]
         lines += [f"question {q.id} on {q.subject}: {q.text}" for q in self.questions()]

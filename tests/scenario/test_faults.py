@@ -28,7 +28,7 @@ async def test_without_a_mixer_the_sample_waits_and_says_why(
     await rig.campaign("c", {"ZnFe2O4": RECIPE})
     await rig.until(lambda: rig.clock.stands_still)
     assert rig.status(SAMPLE) == Status.QUEUED
-    (why,) = rig.laboratory.why(SAMPLE)
+    (why,) = rig.operator.why(SAMPLE)
     assert "to prepare" in why
     assert "mixer, which is offline" in why
     assert not rig.intents()

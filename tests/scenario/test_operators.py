@@ -48,7 +48,7 @@ async def test_a_cancelled_sample_is_archived_and_leaks_nothing(
     rig: Rig, status: Status
 ) -> None:
     await _at(rig, status)
-    rig.laboratory.wish(SAMPLE, Wish.CANCEL, by="olga")
+    rig.operator.wish(SAMPLE, Wish.CANCEL, by="olga")
     await rig.finish("c")
     assert rig.status(SAMPLE) == Status.CANCELLED
     assert rig.where(SAMPLE) == ["archive.1"]
@@ -64,7 +64,7 @@ async def test_a_paused_sample_stops_after_its_stage_and_goes_on(
     rig: Rig, status: Status
 ) -> None:
     await _at(rig, status)
-    rig.laboratory.wish(SAMPLE, Wish.PAUSE, by="olga")
+    rig.operator.wish(SAMPLE, Wish.PAUSE, by="olga")
     _all_ready(rig)
     await rig.until(lambda: rig.clock.stands_still)
     assert rig.sample(SAMPLE).control == Control.PAUSED
@@ -73,8 +73,8 @@ async def test_a_paused_sample_stops_after_its_stage_and_goes_on(
         Status.RECOVERED,
         Status.CHARACTERISED,
     )
-    assert "paused" in " ".join(rig.laboratory.why(SAMPLE))
-    rig.laboratory.wish(SAMPLE, Wish.RESUME, by="olga")
+    assert "paused" in " ".join(rig.operator.why(SAMPLE))
+    rig.operator.wish(SAMPLE, Wish.RESUME, by="olga")
     await rig.finish("c")
     assert rig.status(SAMPLE) == Status.FINISHED
     _assert_at_peace(rig)
@@ -85,12 +85,12 @@ async def test_a_waiting_sample_is_held_released_and_cancelled_at_once(rig: Rig)
     await rig.campaign("c", {"ZnFe2O4": RECIPE, "MgFe2O4": recipe_of("MgFe2O4", {"MgO": 50.0})})
     await rig.until(lambda: len(rig.laboratory.claims.waiting()) == 2)
     before = rig.clock.now()
-    rig.laboratory.wish(SAMPLE, Wish.HOLD, by="olga")
-    rig.laboratory.wish("c-MgFe2O4-1", Wish.CANCEL, by="olga")
+    rig.operator.wish(SAMPLE, Wish.HOLD, by="olga")
+    rig.operator.wish("c-MgFe2O4-1", Wish.CANCEL, by="olga")
     await rig.until(lambda: rig.status("c-MgFe2O4-1") == Status.CANCELLED)
     assert [w.claim.owner for w in rig.laboratory.claims.waiting()] == []
     assert rig.clock.now() == before
-    rig.laboratory.wish(SAMPLE, Wish.RELEASE, by="olga")
+    rig.operator.wish(SAMPLE, Wish.RELEASE, by="olga")
     rig.laboratory.gateway.states.declare("mixer", "ready", "clean", by="olga")
     await rig.finish("c")
     assert rig.status(SAMPLE) == Status.FINISHED
@@ -107,7 +107,7 @@ async def test_priority_decides_who_is_prepared_next(rig: Rig) -> None:
     rig.laboratory.gateway.states.declare("mixer", "quarantined", "cleaned", by="olga")
     await rig.campaign("c", targets)
     await rig.until(lambda: len(rig.laboratory.claims.waiting()) == 3)
-    rig.laboratory.set_priority("c-Mn2O3-1", 9, by="olga")
+    rig.operator.set_priority("c-Mn2O3-1", 9, by="olga")
     rig.laboratory.gateway.states.declare("mixer", "ready", "clean", by="olga")
     await rig.finish("c")
     begun = [subject for _, subject, text in rig.log() if text == "preparing"]
@@ -124,7 +124,7 @@ async def test_a_stopped_campaign_ends_with_everything_in_its_place(rig: Rig) ->
             or rig.status(SAMPLE) == Status.PREPARED
         )
     )
-    concerned = rig.laboratory.stop_campaign("c", by="olga")
+    concerned = rig.operator.stop_campaign("c", by="olga")
     assert set(concerned) == {SAMPLE, "c-MgFe2O4-1"}
     await rig.finish("c")
     assert rig.rows(CampaignRow)[0].status == "stopped"
@@ -139,9 +139,9 @@ async def test_an_ended_sample_takes_no_more_wishes(rig: Rig) -> None:
     assert Status(rig.sample(SAMPLE).status) in TERMINAL
     act: Callable[[], object]
     for act in (
-        lambda: rig.laboratory.wish(SAMPLE, Wish.CANCEL, by="olga"),
-        lambda: rig.laboratory.set_priority(SAMPLE, 3, by="olga"),
-        lambda: rig.laboratory.stop_campaign("c", by="olga"),
+        lambda: rig.operator.wish(SAMPLE, Wish.CANCEL, by="olga"),
+        lambda: rig.operator.set_priority(SAMPLE, 3, by="olga"),
+        lambda: rig.operator.stop_campaign("c", by="olga"),
     ):
         with pytest.raises(AlabError):
             act()

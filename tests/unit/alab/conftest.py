@@ -31,6 +31,7 @@ from alab.store.store import Store
 from alab.store.tables import AttemptRow, DoseRow, FiringRow, ReadingRow, SampleRow, SlotRow
 from drivers.catalog import KINDS
 from tests.acts import put
+from tests.one_sample import RECIPE, SAMPLE
 
 LAB_FILE = Path(__file__).parents[3] / "alab" / "data" / "lab.toml"
 RAMP_C_PER_MIN = 10.0
@@ -199,3 +200,11 @@ def store(data_dir: Path) -> Iterator[Store]:
 def gateway(small_laboratory: Laboratory) -> Gateway:
     put(small_laboratory, "rack.1", "s")
     return small_laboratory.gateway
+
+
+@pytest.fixture
+def laboratory(small_laboratory: Laboratory) -> Laboratory:
+    """With one campaign of one target and one queued sample."""
+    small_laboratory.start_campaign("c", {"BaTiO3": 2}, max_attempts=4)
+    assert small_laboratory.add_sample("c", "BaTiO3", RECIPE, 2) == SAMPLE
+    return small_laboratory

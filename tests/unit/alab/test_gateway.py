@@ -15,6 +15,7 @@ from alab.gateway import Gateway
 from alab.intents import NOT_DONE
 from alab.laboratory import Laboratory
 from alab.models import Atmosphere, FurnaceMode, Profile, Segment
+from alab.operations import Operator
 from alab.store.tables import IntentRow
 from tests.acts import (
     ACTS,
@@ -39,7 +40,8 @@ async def test_act_sent_anew_passes_the_interlocks_again(
         lease = await whole_lab(small_laboratory)
         with pytest.raises(UnknownOutcome):
             await gateway.perform("act", "arm", PICK, lease=lease)
-        small_laboratory.answer(open_questions(small_laboratory)[0].id, NOT_DONE, by="anna")
+        (question,) = open_questions(small_laboratory)
+        Operator(small_laboratory).answer(question.id, NOT_DONE, by="anna")
         put(small_laboratory, "arm", "another")
         with pytest.raises(InterlockError, match="gripper still holds another"):
             await gateway.perform("act", "arm", PICK, lease=lease)

@@ -12,6 +12,7 @@ from alab.errors import CommandRejected, DeviceFault, DeviceUnreachable, Unknown
 from alab.gateway import Gateway
 from alab.intents import DONE, NOT_DONE
 from alab.laboratory import Laboratory
+from alab.operations import Operator
 from alab.store.tables import IntentRow, SlotRow
 from tests.acts import (
     ACTS,
@@ -155,7 +156,7 @@ async def test_unknown_outcome_is_asked_and_each_answer_obeyed(
         (question,) = open_questions(small_laboratory)
         assert question.subject == "act"
         assert command.word in question.text
-        small_laboratory.answer(question.id, answer, by="anna")
+        Operator(small_laboratory).answer(question.id, answer, by="anna")
         if answer == "discard the sample":
             with pytest.raises(DeviceFault, match="discarded by the operator"):
                 await gateway.perform("act", device, command, lease=lease)
@@ -175,7 +176,8 @@ async def test_answer_serves_for_one_question_only(
         bench.mixer.fails = "vanished"
         with pytest.raises(UnknownOutcome):
             await gateway.perform("act", "mixer", MIX, lease=lease)
-        small_laboratory.answer(open_questions(small_laboratory)[0].id, NOT_DONE, by="anna")
+        (question,) = open_questions(small_laboratory)
+        Operator(small_laboratory).answer(question.id, NOT_DONE, by="anna")
         bench.mixer.fails = "lost"
         bench.mixer.turning = False
         bench.mixer.happens = lambda what: None  # type: ignore[method-assign]

@@ -1,0 +1,193 @@
+"""What operators ask of a running laboratory; each request is signed and logged."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from alab.claims import ACTIVE_FIRING
+from alab.errors import BadInput
+from alab.laboratory import REMOVED, Laboratory, sample_row
+from alab.life import TERMINAL, Control, Status, Wish, next_control
+from alab.store.records import log_event
+from alab.store.tables import (
+    CampaignRow,
+    FiringRow,
+    QuestionRow,
+    SampleRow,
+    SlotRow,
+    StockRow,
+)
+
+
+class Operator:
+    """Acts on one laboratory for the people who run it, and tells them what waits for what.
+
+    Args:
+        laboratory: The laboratory.
+    """
+
+    def __init__(self, laboratory: Laboratory) -> None:
+        self._laboratory = laboratory
+        self._store = laboratory.store
+        self._clock = laboratory.clock
+        self._claims = laboratory.claims
+
+    def wish(self, sample: str, wish: Wish, *, by: str) -> Control:
+        """Do what an operator asks of a sample.
+
+        A pause or cancellation of a sample under way takes effect at the end of its
+        stage; a sample that waits for anything reacts at once.
+
+        Raises:
+            TransitionError: If the wish does not apply to the sample now.
+            BadInput: If there is no such sample.
+        """
+        with self._store.begin() as session:
+            row = sample_row(session, sample)
+            control = next_control(Status(row.status), Control(row.control), wish)
+            row.control = control
+            log_event(session, self._clock.now(), by, sample, f"{wish} asked for")
+        if control is not Control.RUN:
+            self._claims.withdraw(sample, f"{wish} by {by}")
+        self._laboratory.announce(sample)
+        return control
+
+    def set_priority(self, sample: str, priority: int, *, by: str) -> None:
+        """Give a sample another place in the queue, in what it waits for now and later."""
+        with self._store.begin() as session:
+            row = sample_row(session, sample)
+            if Status(row.status) in TERMINAL:
+                raise BadInput(f"{sample} is {row.status}: its priority means nothing any more")
+            row.priority = priority
+            log_event(session, self._clock.now(), by, sample, f"priority {priority}")
+        self._claims.reprioritise(sample, priority)
+
+    def stop_campaign(self, name: str, *, by: str) -> list[str]:
+        """Cancel what is open of a campaign; returns the samples concerned."""
+        with self._store.begin() as session:
+            campaign = session.get(CampaignRow, name)
+            if campaign is None:
+                raise BadInput(f"there is no campaign {name!r}; see 'alab campaign list'")
+            if campaign.status != "running":
+                raise BadInput(f"campaign {name!r} is {campaign.status} already")
+            campaign.status = "stopping"
+            log_event(session, self._clock.now(), by, name, "stop asked for")
+            names = list(
+                session.scalars(
+                    select(SampleRow.name).where(
+                        SampleRow.campaign == name,
+                        SampleRow.status.not_in(TERMINAL),
+                        SampleRow.control != Control.CANCELLING,
+                    )
+                )
+            )
+        for sample in names:
+            self.wish(sample, Wish.CANCEL, by=by)
+        self._laboratory.changed.set()
+        return names
+
+    def refill(self, item: str, amount: float, *, by: str) -> float:
+        """Book what a person put on the shelf; returns what is there now.
+
+        Args:
+            item: A precursor's formula, or ``crucibles``.
+            amount: Milligrams of a powder, or pieces.
+            by: Who did it.
+
+        Raises:
+            BadInput: If the laboratory keeps no such item.
+        """
+        with self._store.begin() as session:
+            row = session.get(StockRow, item)
+            if row is None:
+                raise BadInput(f"there is no {item!r} in stock; see 'alab stock list'")
+            row.amount += amount
+            left = row.amount
+            text = f"refilled by {amount:g} {row.unit}"
+            log_event(session, self._clock.now(), by, item, text)
+        self._claims.grant()
+        return left
+
+    def answer(self, number: int, answer: str, *, by: str) -> None:
+        """Answer a question; signed and logged.
+
+        Raises:
+            BadInput: If there is no such open question, or no such answer to it.
+        """
+        with self._store.begin() as session:
+            row = session.get(QuestionRow, number)
+            if row is None or row.answer is not None:
+                raise BadInput(f"there is no open question {number}; see 'alab questions list'")
+            if answer not in row.options:
+                raise BadInput(
+                    f"{answer!r} is no answer to question {number}; "
+                    f"possible: {', '.join(row.options)}"
+                )
+            row.answer, row.answered_by, row.answered_at = answer, by, self._clock.now()
+            log_event(session, self._clock.now(), by, row.subject, f"answered: {answer}")
+            if answer == REMOVED:
+                _clear(session, row.subject)
+        self._claims.grant()
+        self._laboratory.changed.set()
+
+    def why(self, sample: str) -> list[str]:
+        """What a sample waits for, in sentences."""
+        row = self._laboratory.sample(sample)
+        status, control = Status(row.status), Control(row.control)
+        if status in TERMINAL:
+            return [f"It waits for nothing: it is {status}." + (row.note and f" {row.note}")]
+        words: list[str] = []
+        if control is not Control.RUN:
+            words.append(f"The operator wants it {control}; it stops when its stage ends.")
+        words += self._why_waiting(sample)
+        words += self._why_firing(sample, status)
+        words += self._why_asked(sample)
+        return words or [f"It waits for nothing: it is {status} since {row.status_at:%H:%M}."]
+
+    def _why_waiting(self, sample: str) -> list[str]:
+        words: list[str] = []
+        for request in self._claims.waiting():
+            if request.claim.owner == sample:
+                missing = self._claims.missing(request)
+                need = "; ".join(missing) or "its turn"
+                words.append(
+                    f"It waits since {request.since:%Y-%m-%d %H:%M} to {request.claim.stage}, "
+                    f"for: {need}."
+                )
+        return words
+
+    def _why_firing(self, sample: str, status: Status) -> list[str]:
+        with self._store.begin() as session:
+            active = session.scalars(
+                select(FiringRow).where(FiringRow.status.in_(ACTIVE_FIRING))
+            ).all()
+        for firing in active:
+            if sample in firing.slots:
+                timed = self._laboratory.gateway.furnaces.latest.get(firing.furnace)
+                at = f" at {timed.reading.temperature_c:.0f} °C" if timed else ""
+                return [
+                    f"It is in {firing.furnace}{at}; firing {firing.id} is {firing.status}."
+                ]
+        if status is Status.PREPARED:
+            busy = ", ".join(f"{f.furnace} ({f.status})" for f in active) or "none"
+            return [
+                "It waits for a furnace, or for company in one (at most "
+                f"{self._laboratory.lab.longest_wait_h:g} h). Busy furnaces: {busy}."
+            ]
+        return []
+
+    def _why_asked(self, sample: str) -> list[str]:
+        with self._store.begin() as session:
+            open_questions = session.scalars(
+                select(QuestionRow).where(
+                    (QuestionRow.subject == sample)
+                    | QuestionRow.subject.startswith(f"{sample}/", autoescape=True),
+                    QuestionRow.answer.is_(None),
+                )
+            ).all()
+        return [f"Question {q.id} is open: {q.text}" for q in open_questions]
+
+
+def _clear(session: Session, sample: str) -> None:
+    lost = (SlotRow.sample == sample) & SlotRow.unknown
+    for slot in session.scalars(select(SlotRow).where(lost)):
+        slot.sample, slot.unknown, slot.reserved_by = None, False, None
