@@ -4,7 +4,8 @@ Predicted energies become decomposition energies on the reference hull. What is 
 the members' disagreement added passes; the lowest of its composition stands for it, and copies
 count once. All that passes deserves an oracle (Merchant et al., Nature 624, 80 (2023),
 methods); what a round has no time for is left out by lot. The lowest predictions of all would
-be the wrong choice: among thousands they are those that the model is most wrong about.
+be the wrong choice: among thousands they are those that the model is most wrong about. Where
+fewer pass than a round has time for, the nearest to passing fill it.
 """
 
 import hashlib
@@ -31,8 +32,9 @@ class Screen:
     Attributes:
         verify_most: Proposals verified in a round.
         interquartile_most_ev_per_atom: Widest disagreement of the members.
-        stable_within_ev_per_atom: Highest decomposition energy that passes, after
-        interquartiles_added: so many interquartile ranges were added to it.
+        stable_within_ev_per_atom: Highest decomposition energy that passes.
+        interquartiles_added: How many interquartile ranges are added to it first.
+        filling_within_ev_per_atom: How far above that limit candidates fill a round.
         of_a_composition: Distinct structures of a composition that are verified.
         volumes: A proposal is predicted at these ratios of its volume, and the lowest
             counts; (1.0,) predicts it as it is.
@@ -42,6 +44,7 @@ class Screen:
     interquartile_most_ev_per_atom: float = 0.2
     stable_within_ev_per_atom: float = 0.0
     interquartiles_added: float = 1.0
+    filling_within_ev_per_atom: float = 0.05
     of_a_composition: int = 1
     volumes: tuple[float, ...] = VOLUMES
 
@@ -82,7 +85,7 @@ class Selection:
     """What a screen lets through.
 
     Attributes:
-        chosen: To verify, in the order of the lot.
+        chosen: To verify, in the order of the lot; then what fills the round.
         sure: How many were within the interquartile limit.
         passed: How many of those are predicted stable.
         compositions: How many compositions those have.
@@ -120,8 +123,13 @@ def select(
         for c in ranked
         if c.interquartile_ev_per_atom <= screen.interquartile_most_ev_per_atom
     ]
-    passed = [c for c in sure if _passes(c, screen)]
+    passed = [c for c in sure if _above(c, screen) <= 0]
     best = sorted(_best(passed, screen), key=_lot)
+    if len(best) < screen.verify_most:
+        named = {c.formula for c in passed}
+        near = [c for c in sure if _above(c, screen) <= screen.filling_within_ev_per_atom]
+        near.sort(key=lambda c: (_above(c, screen), c.proposal.key))
+        best += _best((c for c in near if c.formula not in named), screen)
     return Selection(
         chosen=tuple(best[: screen.verify_most]),
         sure=len(sure),
@@ -130,10 +138,11 @@ def select(
     )
 
 
-def _passes(chosen: Chosen, screen: Screen) -> bool:
+def _above(chosen: Chosen, screen: Screen) -> float:
+    """By how much a candidate misses the limit, in eV/atom; at most 0 passes."""
     added = screen.interquartiles_added * chosen.interquartile_ev_per_atom
     highest = chosen.predicted_decomposition_ev_per_atom + added
-    return highest <= screen.stable_within_ev_per_atom
+    return highest - screen.stable_within_ev_per_atom
 
 
 def _lot(chosen: Chosen) -> str:

@@ -1,5 +1,7 @@
 """Which proposals are verified."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,8 @@ from planners.stability.models.prediction import Prediction
 from planners.stability.references.entries import Entry
 from planners.stability.references.snapshot import Snapshot, snapshot_of
 from tests.unit.planners.stability.flywheel.conftest import l12
+
+STRICT = Screen(filling_within_ev_per_atom=0.0)
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_what_is_predicted_stable_passes(reference: Snapshot) -> None:
         proposal("c", l12("Al", "Ni")),
     ]
     prediction = said([-0.15, -0.09, -0.30])
-    found = select(proposals, prediction, reference, Screen())
+    found = select(proposals, prediction, reference, STRICT)
     energies = {c.proposal.key: c.predicted_decomposition_ev_per_atom for c in found.chosen}
     assert energies == pytest.approx({"a": -0.05, "c": -0.05})
     assert (found.sure, found.passed, found.compositions) == (3, 2, 2)
@@ -67,11 +71,22 @@ def test_doubt_is_added_to_the_energy(reference: Snapshot) -> None:
     proposals = [proposal("a", l12("Au", "Cu")), proposal("b", l12("Cu", "Au"))]
     # quartiles of three members lie half way between them: widths of 0.06 and 0.02
     prediction = said([-0.21, -0.17], [-0.15, -0.15], [-0.09, -0.13])
-    found = select(proposals, prediction, reference, Screen())
+    found = select(proposals, prediction, reference, STRICT)
     assert [c.proposal.key for c in found.chosen] == ["b"]
-    doubled = Screen(interquartiles_added=3.0)
+    doubled = replace(STRICT, interquartiles_added=3.0)
     assert not select(proposals, prediction, reference, doubled).chosen
     assert select(proposals, prediction, reference, Screen(interquartiles_added=0)).passed == 2
+
+
+def test_the_nearest_fill_a_round(reference: Snapshot) -> None:
+    crystals = [l12("Au", "Cu"), l12("Al", "Ni"), l12("Ni", "Al"), l12("Cu", "Au")]
+    proposals = [proposal(key, crystal) for key, crystal in zip("abcd", crystals, strict=True)]
+    prediction = said([-0.07, -0.24, -0.19, -0.15])  # 0.03, 0.01, 0.06 above; d is stable
+    found = select(proposals, prediction, reference, Screen())
+    assert [c.proposal.key for c in found.chosen] == ["d", "b", "a"]
+    assert (found.passed, found.compositions) == (1, 1)
+    short = select(proposals, prediction, reference, Screen(verify_most=2))
+    assert [c.proposal.key for c in short.chosen] == ["d", "b"]
 
 
 def test_the_lot_decides_what_there_is_no_time_for(reference: Snapshot) -> None:
