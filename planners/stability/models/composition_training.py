@@ -39,7 +39,7 @@ class Plan:
         longest_gradient: Norm to which gradients are cut.
     """
 
-    epochs: int = 48
+    epochs: int = 96
     epochs_before: int = 12
     batch: int = 128
     rate: float = 3e-3
