@@ -136,14 +136,16 @@ def firing_figures(parts: Split, targets: Sequence[Sequence[Procedure]]) -> dict
     known = set(model.elements)
     tested = _fired([p for ps in targets for p in ps], known)
     trained = _fired(parts.train, known)
-    answers = model.answer(fit_conditions.examples(tested, model.elements).inputs)
+    answers = model.answer(
+        fit_conditions.examples(tested, model.elements, model.powders).inputs
+    )
     error_c = np.array(
         [abs(a.temperature_c - _temperature(p)) for a, p in zip(answers, tested, strict=True)]
     )
     median_c = float(np.median([_temperature(p) for p in trained]))
     floors = {
         "median": np.array([abs(_temperature(p) - median_c) for p in tested]),
-        "ridge": _ridge(trained, tested, model.elements),
+        "ridge": _ridge(trained, tested, model),
     }
     figures: dict[str, Figure] = {}
     for name, step in (
@@ -249,14 +251,19 @@ def _temperature(procedure: Procedure) -> float:
 
 
 def _ridge(
-    trained: Sequence[Procedure], tested: Sequence[Procedure], elements: Sequence[str]
+    trained: Sequence[Procedure],
+    tested: Sequence[Procedure],
+    model: conditions.FiringModel,
 ) -> Floats:
     """Absolute errors of ridge regression on the same inputs, in °C."""
-    data, asked = (fit_conditions.examples(p, elements) for p in (trained, tested))
+    data, asked = (
+        fit_conditions.examples(p, model.elements, model.powders) for p in (trained, tested)
+    )
+    told_c = data.reported.temperature_c
     centre, spread = data.inputs.mean(axis=0), data.inputs.std(axis=0) + 1e-6
     table = (data.inputs - centre) / spread
-    middle_c = data.temperature_c.mean()
+    middle_c = told_c.mean()
     normal = table.T @ table + 30.0 * np.eye(table.shape[1])
-    slopes = np.linalg.solve(normal, table.T @ (data.temperature_c - middle_c))
+    slopes = np.linalg.solve(normal, table.T @ (told_c - middle_c))
     predicted_c = (asked.inputs - centre) / spread @ slopes + middle_c
-    return np.abs(predicted_c - asked.temperature_c)
+    return np.abs(predicted_c - asked.reported.temperature_c)

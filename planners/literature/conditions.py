@@ -1,13 +1,21 @@
 """Firing conditions as the literature would choose them: temperature, time, gas, regrinding.
 
-Networks fitted to the text-mined procedures answer together (their mean). The interval is
-conformal: b, the error a network expects of itself, times the factor that made 80 % of the
-validation procedures fall inside (Papadopoulos et al., ECML 2002, normalised residuals).
+A fitted network places a target with its powders among the text-mined procedures that it was
+fitted to, and these vote, the near ones most (neighbourhood components analysis: Goldberger et
+al., NIPS 17, 513 (2004); with a deep embedding: Ye et al., ICLR (2025), ModernNCA)::
+
+    w_j ∝ exp(−|e(x) − e_j|)
+
+Temperature and dwell are the medians of the votes, gas and regrinding their shares. The
+temperature's interval runs from the votes' 10 % to their 90 % quantile, stretched about the
+median by the factor that made 80 % of the validation procedures fall inside (conformal quantile
+regression: Romano et al., NeurIPS 32 (2019)).
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alab.errors import BadInput
-from planners.literature.arrays import Floats
+from planners.literature.arrays import Floats, Ints
 from planners.literature.features import describe
 from planners.literature.firing import GAS_CLASSES, STEPS
 from planners.literature.model_file import read_model, write_model
@@ -24,13 +32,13 @@ from planners.literature.vocabulary import shares_of
 
 MODEL_FILE = "conditions.npz"
 COVERAGE = 0.8
-TEMPERATURE_SCALE_C = 250.0
-"""About the spread of firing temperatures: makes the networks' answers of order one."""
+NARROWEST_C = 10.0
+"""Each end of the interval lies at least this far from the median."""
 
-NARROWEST, WIDEST = -3.0, 2.0
-"""Bounds of ln(b / 250 °C): 12 to 1850 °C."""
-
-_LARGEST_EXPONENT = 60.0
+_FARTHEST = 6.0
+"""Inputs further from their mean, in standard deviations, count as this far."""
+_AT_ONCE = 256
+_TAILS = ((1 - COVERAGE) / 2, 0.5, (1 + COVERAGE) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,38 +62,85 @@ class Conditions:
     regrinds: float
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)  # no slots: its orders are cached
+class Reported:
+    """What procedures report; NaN and −1 stand for what a paper does not give.
+
+    Attributes:
+        temperature_c: (n,) setpoints.
+        log_dwell_h: (n,) natural logarithms of the dwell in hours.
+        gas: (n,) place in ``GAS_CLASSES``.
+        reground: (n,) 0 or 1.
+    """
+
+    temperature_c: Floats
+    log_dwell_h: Floats
+    gas: Ints
+    reground: Ints
+
+    @cached_property
+    def by_temperature(self) -> Ints:
+        """Procedures that give a temperature, the coldest first."""
+        return _order(self.temperature_c)
+
+    @cached_property
+    def by_dwell(self) -> Ints:
+        """Procedures that give a dwell, the shortest first."""
+        return _order(self.log_dwell_h)
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FiringModel:
-    """Fitted networks.
+    """A network and the procedures that vote.
 
     Attributes:
         elements: Symbols that a target may hold.
-        networks: Weights of each, as ``fit_conditions.fit`` returns them.
-        factor: Half the interval's width over the expected error.
-        procedures: How many temperatures were learnt from.
+        powders: Compositions of the common powders.
+        network: Weights, as ``fit_conditions.fit`` returns them.
+        places: (n, d) where the network places each procedure.
+        reported: What each reports.
+        factor: Stretches the interval.
     """
 
     elements: tuple[str, ...]
-    networks: tuple[Mapping[str, NDArray[Any]], ...]
+    powders: tuple[str, ...]
+    network: Mapping[str, NDArray[Any]]
+    places: Floats
+    reported: Reported
     factor: float
-    procedures: int
+
+    @property
+    def procedures(self) -> int:
+        """How many vote."""
+        return len(self.places)
 
     def answer(self, inputs: Floats) -> list[Conditions]:
         """Conditions for each row of (n, inputs) descriptions with the step's name."""
-        outs = np.mean([_forward(network, inputs) for network in self.networks], axis=0)
-        return [self._conditions(row) for row in outs]
+        parts = range(0, len(inputs), _AT_ONCE)
+        return [row for at in parts for row in self._some(inputs[at : at + _AT_ONCE])]
 
-    def _conditions(self, row: Floats) -> Conditions:
-        half_c = self.factor * float(row[1])
-        gases = row[3:-1].tolist()
-        return Conditions(
-            temperature_c=float(row[0]),
-            temperature_low_c=float(row[0]) - half_c,
-            temperature_high_c=float(row[0]) + half_c,
-            dwell_h=float(np.exp(row[2])),
-            atmosphere_probabilities=dict(zip(GAS_CLASSES, gases, strict=True)),
-            regrinds=float(row[-1]),
-        )
+    def _some(self, inputs: Floats) -> list[Conditions]:
+        votes = votes_of(placed(self.network, inputs), self.places)
+        reported = self.reported
+        low_c, middle_c, high_c = _quantiles(
+            reported.temperature_c, reported.by_temperature, votes, _TAILS
+        ).T
+        log_dwell_h = _quantiles(reported.log_dwell_h, reported.by_dwell, votes, (0.5,))[:, 0]
+        gases = _shares(reported.gas, votes, len(GAS_CLASSES))
+        reground = _shares(reported.reground, votes, 2)[:, 1]
+        below_c = self.factor * np.maximum(middle_c - low_c, NARROWEST_C)
+        above_c = self.factor * np.maximum(high_c - middle_c, NARROWEST_C)
+        return [
+            Conditions(
+                temperature_c=float(middle_c[i]),
+                temperature_low_c=float(middle_c[i] - below_c[i]),
+                temperature_high_c=float(middle_c[i] + above_c[i]),
+                dwell_h=math.exp(log_dwell_h[i]),
+                atmosphere_probabilities=dict(zip(GAS_CLASSES, gases[i].tolist(), strict=True)),
+                regrinds=float(reground[i]),
+            )
+            for i in range(len(inputs))
+        ]
 
 
 def predict_conditions(
@@ -102,7 +157,7 @@ def predict_conditions(
         precursors: Formulas of the powders.
         step: Which firing is asked for, one of ``firing.STEPS``: a calcination makes the
             powder, a sintering also densifies it and is hotter.
-        model: Networks to ask; those of the project if not given.
+        model: What to ask; the project's own if not given.
 
     Raises:
         BadInput: If a formula is none, or the target holds an element not learnt from.
@@ -110,75 +165,110 @@ def predict_conditions(
     if step not in STEPS:
         raise BadInput(f"step is {step!r}; it must be one of {', '.join(STEPS)}")
     chosen = model or shipped_model()
-    described = describe(shares_of(target), precursors, chosen.elements)
-    called = [float(step == name) for name in STEPS]
-    return chosen.answer(np.concatenate([described, called])[None])[0]
+    described = describe(shares_of(target), precursors, step, chosen.elements, chosen.powders)
+    return chosen.answer(described[None])[0]
 
 
 @cache
 def shipped_model() -> FiringModel:
-    """The project's own networks."""
+    """The project's own model."""
     return load_model(Path(str(files("planners.literature") / MODEL_FILE)))
 
 
 def load_model(path: Path) -> FiringModel:
-    """Read networks from a file.
+    """Read a model from a file.
 
     Raises:
         BadInput: If the file is missing or no such model.
     """
     stored = read_model(path)
     try:
-        networks: list[dict[str, NDArray[Any]]] = [{} for _ in range(int(stored["networks"]))]
-        for i, network in enumerate(networks):
-            mark = f"{i}/"
-            network |= {n[len(mark) :]: a for n, a in stored.items() if n.startswith(mark)}
         return FiringModel(
             elements=tuple(str(e) for e in stored["elements"]),
-            networks=tuple(networks),
+            powders=tuple(str(p) for p in stored["powders"]),
+            network={n.removeprefix("network/"): a for n, a in stored.items() if "/" in n},
+            places=stored["places"],
+            reported=Reported(
+                temperature_c=stored["temperature_c"],
+                log_dwell_h=stored["log_dwell_h"],
+                gas=stored["gas"],
+                reground=stored["reground"],
+            ),
             factor=float(stored["factor"]),
-            procedures=int(stored["procedures"]),
         )
     except KeyError as error:
         raise BadInput(f"{path} holds no {error}; it is no model of firings") from error
 
 
 def save_model(model: FiringModel, path: Path) -> None:
-    """Write networks to a file."""
-    weights = {f"{i}/{k}": a for i, n in enumerate(model.networks) for k, a in n.items()}
+    """Write a model to a file."""
+    reported = model.reported
     write_model(
         path,
         {
             "elements": np.array(model.elements),
-            "networks": np.array(len(model.networks)),
+            "powders": np.array(model.powders),
+            "places": model.places.astype(np.float32),
+            "temperature_c": reported.temperature_c.astype(np.float32),
+            "log_dwell_h": reported.log_dwell_h.astype(np.float32),
+            "gas": reported.gas.astype(np.int8),
+            "reground": reported.reground.astype(np.int8),
             "factor": np.array(model.factor),
-            "procedures": np.array(model.procedures),
-            **weights,
+            **{f"network/{name}": weights for name, weights in model.network.items()},
         },
     )
 
 
-def _forward(n: Mapping[str, NDArray[Any]], inputs: Floats) -> Floats:
-    """Rows of temperature, expected error, log of the dwell, gas shares, regrinding."""
-    scaled = (inputs - n["centre"]) / n["spread"]
-    first = _silu(scaled @ n["layer_0"] + n["bias_0"])
-    second = first + _silu(first @ n["layer_1"] + n["bias_1"])
-    out = second @ n["layer_2"] + n["bias_2"]
-    powers = np.exp(out[:, 3:-1] - out[:, 3:-1].max(axis=1, keepdims=True))
-    return np.column_stack(
-        [
-            out[:, 0] * TEMPERATURE_SCALE_C + n["middle_c"],
-            np.exp(np.clip(out[:, 1], NARROWEST, WIDEST)) * TEMPERATURE_SCALE_C,
-            out[:, 2] + n["middle_log"],
-            powers / powers.sum(axis=1, keepdims=True),
-            _sigmoid(out[:, -1]),
-        ]
-    )
+def placed(
+    network: Mapping[str, Any],
+    inputs: Any,
+    *,
+    xp: Any = np,
+    drop: Callable[[int, Any], Any] = lambda _, hidden: hidden,
+) -> Any:
+    """Where a network places descriptions.
+
+    Args:
+        network: Weights.
+        inputs: (n, inputs) descriptions.
+        xp: numpy, or what stands in for it.
+        drop: What happens to the hidden numbers of each layer while learning.
+
+    Returns:
+        (n, d) coordinates.
+    """
+    scaled = (inputs - network["centre"][None]) / network["spread"][None]
+    scaled = xp.clip(scaled, -_FARTHEST, _FARTHEST)
+    hidden = drop(0, _silu(scaled @ network["layer_0"] + network["bias_0"][None], xp))
+    further = _silu(hidden @ network["layer_1"] + network["bias_1"][None], xp)
+    return scaled @ network["straight"] + drop(1, hidden + further) @ network["layer_2"]
 
 
-def _sigmoid(x: Floats) -> Floats:
-    return 1 / (1 + np.exp(-np.clip(x, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)))
+def votes_of(asked: Floats, places: Floats) -> Floats:
+    """Weights (m, n) of n procedures for m descriptions, by place; rows add up to 1."""
+    squares = (asked**2).sum(axis=1)[:, None] + (places**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares - 2 * asked @ places.T, 0.0))
+    votes = np.exp(distances.min(axis=1, keepdims=True) - distances)
+    return votes / votes.sum(axis=1, keepdims=True)
 
 
-def _silu(x: Floats) -> Floats:
-    return x * _sigmoid(x)
+def _silu(x: Any, xp: Any) -> Any:
+    return x * 0.5 * (1 + xp.tanh(0.5 * x))
+
+
+def _order(values: Floats) -> Ints:
+    known = np.flatnonzero(~np.isnan(values))
+    return known[np.argsort(values[known], kind="stable")]
+
+
+def _quantiles(values: Floats, order: Ints, votes: Floats, shares: Sequence[float]) -> Floats:
+    """Weighted quantiles (m, shares) of the values that are given, by their order."""
+    summed = np.cumsum(votes[:, order], axis=1)
+    at = [(summed < share * summed[:, -1:]).sum(axis=1) for share in shares]
+    return values[order][np.minimum(np.stack(at, axis=1), len(order) - 1)]
+
+
+def _shares(classes: Ints, votes: Floats, count: int) -> Floats:
+    """Shares (m, count) of the votes for each class."""
+    sums = np.stack([votes[:, classes == one].sum(axis=1) for one in range(count)], axis=1)
+    return sums / sums.sum(axis=1, keepdims=True)

@@ -2,7 +2,7 @@
 
 Shares of the elements, the spread of elemental properties over the target, melting points
 of the constituent oxides (diffusion sets in at a fixed part of them, Tammann's rule), and
-what the powders are: oxides melt, carbonates and nitrates decompose, metals burn.
+what the powders are: oxides melt, carbonates and nitrates decompose, metals burn; and which.
 """
 
 import warnings
@@ -14,7 +14,13 @@ import numpy as np
 from pymatgen.core import Element
 
 from planners.literature.arrays import Floats
-from planners.literature.formulas import GAS_ELEMENTS, FormulaError, typed_atoms
+from planners.literature.firing import STEPS
+from planners.literature.formulas import (
+    GAS_ELEMENTS,
+    FormulaError,
+    composition_key,
+    typed_atoms,
+)
 
 OXIDE_MELTS_C: Mapping[str, float] = MappingProxyType(
     {
@@ -52,14 +58,20 @@ _HALOGENS = frozenset({"F", "Cl", "Br", "I"})
 
 
 def describe(
-    shares: Mapping[str, float], powders: Sequence[str], elements: Sequence[str]
+    shares: Mapping[str, float],
+    powders: Sequence[str],
+    step: str | None,
+    elements: Sequence[str],
+    common: Sequence[str],
 ) -> Floats:
-    """One row of inputs, as long as ``names(elements)``.
+    """One row of inputs.
 
     Args:
         shares: Atomic fractions of the target.
         powders: Formulas of the precursors.
+        step: What the firing is called, one of ``firing.STEPS``.
         elements: Elements the model knows.
+        common: Compositions of powders that have an input of their own, the last ones.
 
     Raises:
         FormulaError: If the target holds another element.
@@ -72,6 +84,7 @@ def describe(
     held = np.array([shares.get(element, 0.0) for element in elements])
     kinds = [kind(powder) for powder in powders]
     counted = [sum(k == name for k in kinds) / max(len(kinds), 1) for name in KINDS]
+    held_powders = {powder_key(powder) for powder in powders}
     metals = {e: share for e, share in shares.items() if e not in GAS_ELEMENTS}
     return np.concatenate(
         [
@@ -82,6 +95,8 @@ def describe(
             _spread(metals or shares),
             counted,
             [len(powders), len(metals), sum(metals.values())],
+            [step == name for name in STEPS],
+            [powder in held_powders for powder in common],
         ]
     ).astype(np.float64)
 
@@ -106,6 +121,12 @@ def properties(element: str) -> tuple[float, ...]:
             float(data.atomic_radius or data.atomic_radius_calculated or 0.0),
         )  # fmt: skip
     return (*(0.0 if np.isnan(v) else float(v) for v in known), OXIDE_MELTS_C.get(element, 0.0))
+
+
+@cache
+def powder_key(powder: str) -> str:
+    """The composition of a powder, however it is written."""
+    return composition_key(typed_atoms(powder))
 
 
 @cache

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ def write_model(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         np.savez_compressed(file, allow_pickle=False, **halves)
 
 
-def read_model(path: Path) -> dict[str, NDArray[np.generic]]:
+def read_model(path: Path) -> dict[str, NDArray[Any]]:
     """Read arrays; weights come back in single precision.
 
     Raises:

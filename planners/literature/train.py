@@ -6,18 +6,18 @@ Held-out targets are never read for anything here.
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from planners.literature import conditions, fit_conditions, fit_precursors, precursors
+from planners.literature.conditions import FiringModel
 from planners.literature.corpus import Corpus, Procedure, read_corpus
 from planners.literature.speller import Speller
 from planners.literature.split import split
 
 log = logging.getLogger(__name__)
-
-FIRING_NETWORKS = 3
 
 
 def train_precursors(
@@ -32,38 +32,42 @@ def train_precursors(
 
 
 def train_conditions(
-    corpus: Corpus, plan: fit_conditions.Plan | None = None, networks: int = FIRING_NETWORKS
-) -> conditions.FiringModel:
+    corpus: Corpus, plan: fit_conditions.Plan | None = None, seed: int = 0
+) -> FiringModel:
     """Fit the firing model to the training targets, its interval to the validation ones."""
     parts = split(corpus.procedures)
     learnt = [p for p in parts.train if p.firing.temperature_c is not None]
     elements = tuple(sorted({e for p in learnt for e in p.shares}))
-    data = fit_conditions.examples(learnt, elements)
-    chosen = plan or fit_conditions.Plan()
-    fitted = tuple(fit_conditions.fit(data, chosen, seed) for seed in range(networks))
-    bare = conditions.FiringModel(
-        elements=elements, networks=fitted, factor=1.0, procedures=len(learnt)
-    )
-    return conditions.FiringModel(
+    powders = fit_conditions.common_powders(learnt)
+    data = fit_conditions.examples(learnt, elements, powders)
+    network = fit_conditions.fit(data, len(powders), plan or fit_conditions.Plan(), seed)
+    bare = FiringModel(
         elements=elements,
-        networks=fitted,
-        factor=_factor(bare, parts.validation),
-        procedures=len(learnt),
+        powders=powders,
+        network=network,
+        places=conditions.placed(network, data.inputs).astype(np.float32),
+        reported=data.reported,
+        factor=1.0,
     )
+    return replace(bare, factor=_factor(bare, parts.validation))
 
 
-def _factor(model: conditions.FiringModel, procedures: tuple[Procedure, ...]) -> float:
-    """What the expected error is multiplied with for 80 % of procedures to fall inside."""
+def _factor(model: FiringModel, procedures: tuple[Procedure, ...]) -> float:
+    """How far the interval is stretched for 80 % of procedures to fall inside."""
     known = [
         p
         for p in procedures
         if p.firing.temperature_c is not None and p.shares.keys() <= set(model.elements)
     ]
-    data = fit_conditions.examples(known, model.elements)
-    answers = model.answer(data.inputs)
-    middle = np.array([a.temperature_c for a in answers])
-    half = np.array([a.temperature_high_c - a.temperature_c for a in answers])
-    return float(np.quantile(np.abs(data.temperature_c - middle) / half, conditions.COVERAGE))
+    data = fit_conditions.examples(known, model.elements, model.powders)
+    pairs = zip(data.reported.temperature_c, model.answer(data.inputs), strict=True)
+    needed = [
+        (t - a.temperature_c) / (a.temperature_high_c - a.temperature_c)
+        if t > a.temperature_c
+        else (a.temperature_c - t) / (a.temperature_c - a.temperature_low_c)
+        for t, a in pairs
+    ]
+    return float(np.quantile(needed, conditions.COVERAGE))
 
 
 def main() -> None:
