@@ -139,9 +139,9 @@ def fit(data: Examples, powders: int, plan: Plan, seed: int) -> dict[str, NDArra
                 order = drawn.permutation(len(order))
             told = order[place * plan.batch : (place + 1) * plan.batch]
             voters = drawn.choice(len(order), min(plan.voters, len(order)), replace=False)
-            keys = jax.random.fold_in(key, count)
+            once = jax.random.fold_in(key, count)
             state = step(
-                jnp.asarray(count), state, jnp.asarray(told), jnp.asarray(voters), keys
+                jnp.asarray(count), state, jnp.asarray(told), jnp.asarray(voters), once
             )
         fitted = {name: np.asarray(value) for name, value in read(state).items()}
         return fitted | {name: np.asarray(value) for name, value in scale.items()}
