@@ -1,13 +1,8 @@
 """The world is found again as it was left, whenever its process dies."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
-from enum import Enum
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,94 +10,16 @@ import pytest
 from alab.errors import StoreError
 from alab.lab import LabDefinition
 from alab.programs import empty_holder, fill_holder, mount_head, pick, place
-from simulators.floor import _MODULES
 from simulators.world import memory as memory_module
-from simulators.world.matter import Powder
 from simulators.world.memory import Memory
-from simulators.world.thermals import FurnaceThermals
-from simulators.world.world import Head, World
-
-BEGAN_AT = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
-PROGRAM = {8330: 1, 8331: 1, 8336: 1, 8337: 900, 8338: 100, 8344: 3, 8346: 1200, 8352: 0}
-"""10 °C/min to 900 °C, two hours there, off."""
-
-
-class Floor:
-    """All devices of a laboratory, without wires; the test moves the time by hand.
-
-    ``now_s`` is the clock of this process, which begins at 0 like any other.
-    """
-
-    def __init__(
-        self, lab: LabDefinition, path: Path, *, at: datetime = BEGAN_AT, seed: int = 3
-    ) -> None:
-        self.lab, self.path, self.now_s, self._began_at = lab, path, 0.0, at
-        folder = path.with_suffix(".files")
-        self.world = World(seed=seed, now_s=lambda: self.now_s, epoch=at, folder=folder)
-        self.memory = Memory(path)
-        self.memory.recall(self.world)
-        self.memory.open(self.world)
-        for formula, precursor in lab.precursors.items():
-            self.world.heads.setdefault(
-                precursor.head,
-                Head(number=precursor.head, substance=formula, mass_mg=precursor.mass_g * 1000),
-            )
-        self.lines: dict[str, Any] = {}
-        ports = {}
-        for name, address in lab.addresses().items():
-            ports.setdefault(address.port, []).append(name)
-        for names in ports.values():
-            module = import_module(_MODULES[lab.devices[names[0]].kind])
-            line = module.line(self.world, lab, names)
-            self.lines |= dict.fromkeys(names, line)
-            if "xrd" in names:
-                folder.mkdir(exist_ok=True)
-                line.instrument.share = folder
-
-    @property
-    def at(self) -> datetime:
-        return self._began_at + timedelta(seconds=self.now_s)
-
-    def ask(self, name: str, *requests: str | bytes) -> bytes:
-        """Put requests to an instrument, as its line does."""
-        answers = b""
-        for request in requests:
-            text = request.encode() if isinstance(request, str) else request
-            with self.world.present():
-                instrument = self.lines[name].instrument
-                answers += instrument.unasked() + instrument.answer(text)
-        return answers
-
-    def play(self, *program_names: str) -> None:
-        for program in program_names:
-            self.ask("arm", f"load {program}")
-            assert self.ask("arm", "play") == b"Starting program\n", program
-            for _ in range(7):
-                self.wait(10.0)
-            assert self.ask("arm", "running") == b"Program running: false\n", program
-
-    def wait(self, duration_s: float) -> None:
-        self.now_s += duration_s
-        with self.world.present():
-            pass
-
-    def write(self, registers: Mapping[int, int]) -> None:
-        for address, value in registers.items():
-            with self.world.present():
-                self.lines["furnace_a"].units[1].write(address, value)
-
-    async def command(self, method: str, act: Callable[..., Any]) -> Any:
-        return await self.lines["furnace_d"].command(method, act)
-
-    def again(self, path: Path | None = None) -> "Floor":
-        """What a new process finds after this one was killed."""
-        if path is None:
-            self.memory.abandon()
-        else:
-            shutil.copy(self.path, path)
-        later = Floor(self.lab, path or self.path, at=self.at, seed=self.world.seed)
-        later.wait(0.0)
-        return later
+from simulators.world.world import World
+from tests.unit.simulators.kept_floor import BEGAN_AT, PROGRAM, Floor
+from tests.unit.simulators.world_pictures import (
+    assert_same,
+    assert_same_pictures,
+    matter_mg,
+    picture,
+)
 
 
 @pytest.fixture
@@ -140,70 +57,6 @@ def new_floor(lab, tmp_path) -> Iterator[Callable[..., Floor]]:
 @pytest.fixture
 def floor(new_floor) -> Floor:
     return new_floor()
-
-
-def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """Everything in a value, by where it is."""
-    if isinstance(value, Powder):
-        return leaves(value.__getstate__(), path)
-    if isinstance(value, FurnaceThermals):
-        return leaves(vars(value), path)
-    if isinstance(value, Enum):
-        return {path: value.value}
-    if is_dataclass(value):
-        return leaves({f.name: getattr(value, f.name) for f in fields(value)}, path)
-    if isinstance(value, Mapping):
-        parts = [(str(key), part) for key, part in value.items()]
-    elif isinstance(value, set):
-        return {path: sorted(value)}
-    elif hasattr(value, "__iter__") and not isinstance(value, str | bytes):
-        parts = [(str(number), part) for number, part in enumerate(value)]
-    else:
-        return {path: value}
-    found = {f"{path}/": len(parts)}
-    for key, part in parts:
-        found |= leaves(part, f"{path}/{key}")
-    return found
-
-
-def picture(world: World) -> dict[str, Any]:
-    assert not world.recalled
-    devices = {name: device.memory() for name, device in world.devices.items()}
-    floor = {
-        name: getattr(world, name)
-        for name in (
-            "crucibles",
-            "gripped",
-            "holders",
-            "heads",
-            "mounted",
-            "open_doors",
-            "crucibles_made",
-        )
-    }
-    return leaves(devices | floor)
-
-
-def assert_same(found: World, left: World) -> None:
-    assert_same_pictures(picture(found), picture(left))
-
-
-def assert_same_pictures(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    assert ours.keys() == theirs.keys()
-    for where, value in theirs.items():
-        expected = pytest.approx(value, rel=1e-9, abs=1e-6) if _is_float(value) else value
-        assert ours[where] == expected, where
-
-
-def _is_float(value: object) -> bool:
-    return isinstance(value, float)
-
-
-def matter_mg(world: World) -> float:
-    """All powder there is, where nothing burns off."""
-    crucibles = [*world.crucibles.values(), *world.gripped.values()]
-    powders = [*(c.powder for c in crucibles), *world.holders.values()]
-    return sum(p.mass_mg for p in powders) + sum(h.mass_mg for h in world.heads.values())
 
 
 def on_the_pan(floor: Floor) -> None:
