@@ -37,6 +37,7 @@ NARROWEST_C = 10.0
 
 _FARTHEST = 6.0
 """Inputs further from their mean, in standard deviations, count as this far."""
+_LEAST_SQUARE = 1e-6
 _AT_ONCE = 256
 _TAILS = ((1 - COVERAGE) / 2, 0.5, (1 + COVERAGE) / 2)
 
@@ -244,11 +245,16 @@ def placed(
     return scaled @ network["straight"] + drop(1, hidden + further) @ network["layer_2"]
 
 
+def distances(asked: Any, places: Any, *, xp: Any = np) -> Any:
+    """Distances (m, n) of m places from n; never quite 0, where a root has no slope."""
+    squares = (asked**2).sum(axis=1)[:, None] + (places**2).sum(axis=1)[None, :]
+    return xp.sqrt(xp.maximum(squares - 2 * asked @ places.T, _LEAST_SQUARE))
+
+
 def votes_of(asked: Floats, places: Floats) -> Floats:
     """Weights (m, n) of n procedures for m descriptions, by place; rows add up to 1."""
-    squares = (asked**2).sum(axis=1)[:, None] + (places**2).sum(axis=1)
-    distances = np.sqrt(np.maximum(squares - 2 * asked @ places.T, 0.0))
-    votes = np.exp(distances.min(axis=1, keepdims=True) - distances)
+    apart = distances(asked, places)
+    votes = np.exp(apart.min(axis=1, keepdims=True) - apart)
     return votes / votes.sum(axis=1, keepdims=True)
 
 

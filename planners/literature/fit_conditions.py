@@ -21,7 +21,7 @@ from jax.example_libraries.optimizers import adam
 from numpy.typing import NDArray
 
 from planners.literature.arrays import Floats, Ints
-from planners.literature.conditions import Reported, placed
+from planners.literature.conditions import Reported, distances, placed
 from planners.literature.corpus import Procedure
 from planners.literature.features import describe, powder_key
 from planners.literature.firing import GAS_CLASSES
@@ -218,10 +218,10 @@ def _loss(
         return placed(w, inputs, xp=jnp, drop=drop)
 
     asked, places = place(told.inputs, keys[:2]), place(voters.inputs, keys[2:])
-    squares = (asked**2).sum(axis=1)[:, None] + (places**2).sum(axis=1)[None, :]
-    nearness = -jnp.sqrt(jnp.maximum(squares - 2 * asked @ places.T, 1e-6))
     same = told.compositions[:, None] == voters.compositions[None, :]
-    logs = jax.nn.log_softmax(jnp.where(same, _NO_VOTE, nearness), axis=1)
+    logs = jax.nn.log_softmax(
+        jnp.where(same, _NO_VOTE, -distances(asked, places, xp=jnp)), axis=1
+    )
     votes = jnp.exp(logs)
     apart = jnp.abs(told.temperature[:, None] - voters.temperature[None, :])
     width = w["log_width"]
@@ -233,7 +233,7 @@ def _loss(
         _class_loss(votes, voters.gas, told.gas),
         _class_loss(votes, voters.reground, told.reground),
     )
-    decay = sum(jnp.sum(a**2) for name, a in w.items() if a.ndim == 2)
+    decay = sum(jnp.sum(a**2) for a in w.values() if a.ndim == 2)
     return (
         jnp.abs(middle - told.temperature).mean()
         - 0.5 * likelihood.mean()
