@@ -5,6 +5,7 @@ on from its last epoch, and members that are done are not trained again.
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -35,6 +36,8 @@ from planners.stability.models.composition_training import (
     train_member,
 )
 
+log = logging.getLogger(__name__)
+
 SHIPPED = Path(__file__).with_name("weights_composition.npz")
 _FEWEST_HELD_BACK = 20
 
@@ -42,6 +45,8 @@ _FEWEST_HELD_BACK = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, calibrate and write."""
     asked = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    log.setLevel(logging.INFO)  # its own lines only: Orbax and JAX tell much
     try:
         ensemble = train(
             read_table(asked.compositions),
@@ -59,13 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 decay=asked.decay,
             ),
             checkpoints=asked.checkpoints,
-            say=lambda line: print(line, flush=True),  # noqa: T201 - a command
+            say=log.info,
         )
         ensemble.write(asked.into)
     except AlabError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    print(f"{asked.into}: {asked.into.stat().st_size / 1e6:.2f} MB")  # noqa: T201
+    log.info("%s: %.2f MB", asked.into, asked.into.stat().st_size / 1e6)
     return 0
 
 

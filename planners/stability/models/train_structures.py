@@ -5,6 +5,7 @@ on from its last epoch, and members that are done are not trained again.
 """
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +23,16 @@ from planners.stability.models.structure_training import Plan, Progress
 from planners.stability.references.entries import Entry
 from planners.stability.references.imports import structure_lines
 
+log = logging.getLogger(__name__)
+
 SHIPPED = Path(__file__).with_name("weights_structure.npz")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, calibrate and write."""
     asked = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    log.setLevel(logging.INFO)  # its own lines only: Orbax and JAX tell much
     architecture = Architecture(
         width=asked.width, layers=asked.layers, directions=asked.directions
     )
@@ -41,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plan=Plan(epochs=asked.epochs, rate=asked.rate),
             checkpoints=asked.checkpoints,
             together=asked.together,
-            say=lambda line: print(line, flush=True),  # noqa: T201 - a command
+            say=log.info,
         )
         ensemble.write(asked.into)
     except AlabError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    print(f"{asked.into}: {asked.into.stat().st_size / 1e6:.2f} MB")  # noqa: T201
+    log.info("%s: %.2f MB", asked.into, asked.into.stat().st_size / 1e6)
     return 0
 
 

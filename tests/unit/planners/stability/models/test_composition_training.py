@@ -215,7 +215,7 @@ class TestCommand:
         assert main(["--compositions", str(absent), "--into", str(tmp_path / "w.npz")]) == 1
         assert "absent.csv is no file" in capsys.readouterr().err
 
-    def test_trains_and_writes(self, table, tmp_path, capsys):
+    def test_trains_and_writes(self, table, tmp_path, caplog):
         formulas = [reduced_formula(formula) for formula in table.formulas]
         rows = list(zip(formulas, table.energies_ev_per_atom, strict=True))
         path, other, without = (tmp_path / name for name in ("rows.csv", "other.csv", "no.csv"))
@@ -229,7 +229,7 @@ class TestCommand:
         assert main(["--compositions", str(path), *first, *asked, *size]) == 0
         new = {f for f, _ in rows[500:600]} - {f for f, _ in rows[:500] + rows[600:]}
         begun = sum(bucket_of(f) < TRAIN_BUCKETS - HELD_BACK_BUCKETS for f in new)
-        said = capsys.readouterr().out
+        said = caplog.text
         assert f"{begun} compositions of another database" in said
         assert "member 0, epoch 1" in said
         assert CompositionEnsemble.read(into).members == 1
