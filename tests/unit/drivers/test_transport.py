@@ -1,7 +1,9 @@
 """Lines over real pseudo-terminals and loopback sockets."""
 
 import asyncio
+import fcntl
 import os
+import sys
 import termios
 import tty
 from collections.abc import AsyncIterator, Callable
@@ -38,6 +40,12 @@ class SerialFarSide:
     def say(self, data: bytes) -> None:
         os.write(self._master, data)
 
+    async def say_early(self, data: bytes) -> None:
+        """Say ``data`` and return once it waits at the port: the kernel takes its time."""
+        self.say(data)
+        while _waiting_bytes(self._slave) < len(data):
+            await asyncio.sleep(0)
+
     @property
     def speed(self) -> int:
         return termios.tcgetattr(self._slave)[4]
@@ -48,6 +56,11 @@ class SerialFarSide:
             os.close(self._master)
             os.close(self._slave)
             self._master = self._slave = -1
+
+
+def _waiting_bytes(descriptor: int) -> int:
+    count = fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4)
+    return int.from_bytes(count, sys.byteorder)
 
 
 @pytest.fixture
@@ -110,7 +123,9 @@ async def test_stale_input_does_not_answer_the_next_request(far) -> None:
     line = Lines().serial(far.address)
     async with line.turn():
         await line.send(b"S")
-    far.say(b"S S 1.0 g\r\n")
+        while far.heard != b"S\r\n":
+            await asyncio.sleep(0)
+        await far.say_early(b"S S 1.0 g\r\n")
     assert await line.exchange(b"S", timeout_s=1.0) == b"S S 2.0 g"
     await line.close()
 
@@ -120,7 +135,7 @@ async def test_a_reply_that_comes_too_late_is_never_heard(far) -> None:
     with pytest.raises(ReplyLost, match=r"doser: no complete reply .* within 0.05 s") as caught:
         await line.exchange(b"S", timeout_s=0.05)
     assert caught.value.retryable
-    far.say(b"late\r\n")
+    await far.say_early(b"late\r\n")
     far.replies = [b"in time\r\n"]
     assert await line.exchange(b"S", timeout_s=1.0) == b"in time"
     await line.close()
@@ -193,7 +208,7 @@ async def test_a_cancelled_exchange_leaves_no_reply_behind(far) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    far.say(b"old\r\n")
+    await far.say_early(b"old\r\n")
     far.replies = [b"new\r\n"]
     assert await line.exchange(b"S", timeout_s=1.0) == b"new"
     await line.close()
