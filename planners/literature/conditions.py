@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alab.errors import BadInput
+from alab.models import Atmosphere
 from planners.literature.arrays import Floats, Ints
 from planners.literature.features import describe
-from planners.literature.firing import GAS_CLASSES, STEPS
+from planners.literature.firing import GAS_CLASSES, STEPS, Route
 from planners.literature.model_file import read_model, write_model
 from planners.literature.vocabulary import shares_of
 
@@ -34,6 +36,19 @@ MODEL_FILE = "conditions.npz"
 COVERAGE = 0.8
 NARROWEST_C = 10.0
 """Each end of the interval lies at least this far from the median."""
+
+CALCINATION = Route(step="calcination")
+
+_GAS_CLASS: Mapping[Atmosphere, str] = MappingProxyType(
+    {
+        Atmosphere.AIR: "air",
+        Atmosphere.O2: "O2",
+        Atmosphere.N2: "inert",
+        Atmosphere.AR: "inert",
+        Atmosphere.VACUUM: "inert",
+        Atmosphere.AR_H2: "reducing",
+    }
+)
 
 _FARTHEST = 6.0
 """Inputs further from their mean, in standard deviations, count as this far."""
@@ -148,7 +163,7 @@ def predict_conditions(
     target: str,
     precursors: Sequence[str],
     *,
-    step: str = "calcination",
+    route: Route = CALCINATION,
     model: FiringModel | None = None,
 ) -> Conditions:
     """How the literature would fire a target from some powders.
@@ -156,18 +171,26 @@ def predict_conditions(
     Args:
         target: Formula as a person types it.
         precursors: Formulas of the powders.
-        step: Which firing is asked for, one of ``firing.STEPS``: a calcination makes the
-            powder, a sintering also densifies it and is hotter.
+        route: What is decided already. A calcination makes the powder; a sintering also
+            densifies it and is hotter. Of a gas that is told the answer is no news, nor is
+            regrinding once it is told that no firing came before.
         model: What to ask; the project's own if not given.
 
     Raises:
         BadInput: If a formula is none, or the target holds an element not learnt from.
     """
-    if step not in STEPS:
-        raise BadInput(f"step is {step!r}; it must be one of {', '.join(STEPS)}")
+    for name, value, known in (("step", route.step, STEPS), ("gas", route.gas, GAS_CLASSES)):
+        if value is not None and value not in known:
+            raise BadInput(f"{name} is {value!r}; it must be one of {', '.join(known)}")
     chosen = model or shipped_model()
-    described = describe(shares_of(target), precursors, step, chosen.elements, chosen.powders)
+    described = describe(shares_of(target), precursors, route, chosen.elements, chosen.powders)
     return chosen.answer(described[None])[0]
+
+
+def loose_powder(atmosphere: Atmosphere) -> Route:
+    """The route of this laboratory's first firing: loose powder in a crucible, in a gas."""
+    gas = _GAS_CLASS.get(atmosphere)
+    return Route(step="calcination", pressed=False, fired_before=False, gas=gas)
 
 
 @cache

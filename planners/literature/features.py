@@ -3,6 +3,7 @@
 Shares of the elements, the spread of elemental properties over the target, melting points
 of the constituent oxides (diffusion sets in at a fixed part of them, Tammann's rule), and
 what the powders are: oxides melt, carbonates and nitrates decompose, metals burn; and which.
+And what is decided of the firing already: pressed pellets, a firing before, the gas.
 """
 
 import warnings
@@ -14,7 +15,7 @@ import numpy as np
 from pymatgen.core import Element
 
 from planners.literature.arrays import Floats
-from planners.literature.firing import STEPS
+from planners.literature.firing import GAS_CLASSES, STEPS, Route
 from planners.literature.formulas import (
     GAS_ELEMENTS,
     FormulaError,
@@ -57,10 +58,18 @@ KINDS = (
 _HALOGENS = frozenset({"F", "Cl", "Br", "I"})
 
 
+ROUTE: Mapping[str, slice] = MappingProxyType(
+    {"pressed": slice(0, 2), "fired_before": slice(2, 4), "gas": slice(4, 4 + len(GAS_CLASSES))}
+)
+"""Where, from the first input that may be left open, each part of the route is; 0 if open."""
+
+ROUTE_INPUTS = max(part.stop for part in ROUTE.values())
+
+
 def describe(
     shares: Mapping[str, float],
     powders: Sequence[str],
-    step: str | None,
+    route: Route,
     elements: Sequence[str],
     common: Sequence[str],
 ) -> Floats:
@@ -69,7 +78,7 @@ def describe(
     Args:
         shares: Atomic fractions of the target.
         powders: Formulas of the precursors.
-        step: What the firing is called, one of ``firing.STEPS``.
+        route: What is decided of the firing: ``ROUTE_INPUTS`` inputs before the powders' own.
         elements: Elements the model knows.
         common: Compositions of powders that have an input of their own, the last ones.
 
@@ -95,7 +104,10 @@ def describe(
             _spread(metals or shares),
             counted,
             [len(powders), len(metals), sum(metals.values())],
-            [step == name for name in STEPS],
+            [route.step == name for name in STEPS],
+            [route.pressed is said for said in (True, False)],
+            [route.fired_before is said for said in (True, False)],
+            [route.gas == gas for gas in GAS_CLASSES],
             [powder in held_powders for powder in common],
         ]
     ).astype(np.float64)

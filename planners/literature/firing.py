@@ -20,6 +20,7 @@ _REDUCING = frozenset({"hydrogen", "carbon monoxide", "thermal carbon", "ammonia
 _INERT = frozenset({"nitrogen", "argon", "helium", "vacuum"})
 _GRINDING = frozenset({"Mixing", "LiquidGrinding"})
 _FIRING = "HeatingOperation"
+_PRESSING = "ShapingOperation"
 
 
 class _Values(BaseModel):
@@ -48,36 +49,57 @@ class Operation(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What is decided of a firing before its temperature; None where it is left open.
+
+    Attributes:
+        step: What the firing is called, one of ``STEPS``.
+        pressed: Whether the powder was pressed to pellets before.
+        fired_before: Whether a cooler firing came before.
+        gas: One of ``GAS_CLASSES``.
+    """
+
+    step: str | None = None
+    pressed: bool | None = None
+    fired_before: bool | None = None
+    gas: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Firing:
     """The hottest firing of a procedure; None where the paper gives nothing.
 
     Attributes:
         temperature_c: Setpoint.
-        step: What the paper calls the step, one of ``STEPS``.
+        route: How the powder came to it.
         dwell_h: Time at the setpoint.
-        gas: One of ``GAS_CLASSES``.
         reground: Whether the powder was ground between two firings; None without a firing.
     """
 
     temperature_c: float | None = None
-    step: str | None = None
+    route: Route = Route()
     dwell_h: float | None = None
-    gas: str | None = None
     reground: bool | None = None
 
 
 def read_firing(operations: Sequence[Operation]) -> Firing:
     """Find the hottest firing among the steps of a procedure."""
     firings = [step for step in operations if step.type == _FIRING and step.conditions]
-    hot = [(max(_temperatures(step)), step) for step in firings if any(_temperatures(step))]
+    hot = [step for step in firings if _temperatures(step)]
     if not hot:
-        return Firing(gas=_gas(firings), reground=_reground(operations) if firings else None)
-    temperature_c, step = max(hot, key=lambda pair: pair[0])
+        route = Route(gas=_gas(firings))
+        return Firing(route=route, reground=_reground(operations) if firings else None)
+    step = max(hot, key=lambda one: max(_temperatures(one)))
+    before = operations[: operations.index(step)]
     return Firing(
-        temperature_c=temperature_c,
-        step=step_name(step.token),
+        temperature_c=max(_temperatures(step)),
+        route=Route(
+            step=step_name(step.token),
+            pressed=any(one.type == _PRESSING for one in before),
+            fired_before=step is not hot[0],
+            gas=_gas([step]) or _gas(firings),
+        ),
         dwell_h=_dwell(step),
-        gas=_gas([step]) or _gas(firings),
         reground=_reground(operations),
     )
 

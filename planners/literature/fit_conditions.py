@@ -5,12 +5,17 @@ each step; those of its own composition have none, as a target that is asked for
 learnt from either. Four answers are learnt at once: the temperature (the mean distance of the
 votes' mean, and the likelihood of the votes as Laplace distributions), the logarithm of the
 dwell, gas and regrinding. A procedure that lacks an answer teaches the others.
+
+What is decided of a firing before its temperature (pressing, a firing before, the gas) is
+now and then hidden from the one who asks, part by part, so that the model answers with whatever
+is told. The gas is learnt where it is hidden, and regrinding where it is hidden whether this is
+the first firing. Voters know their routes.
 """
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -23,7 +28,7 @@ from numpy.typing import NDArray
 from planners.literature.arrays import Floats, Ints
 from planners.literature.conditions import Reported, distances, placed
 from planners.literature.corpus import Procedure
-from planners.literature.features import describe, powder_key
+from planners.literature.features import ROUTE, ROUTE_INPUTS, describe, powder_key
 from planners.literature.firing import GAS_CLASSES
 
 Weights = dict[str, Array]
@@ -34,8 +39,9 @@ TEMPERATURE_SCALE_C = 250.0
 COMMON = 10
 """Powders that so many procedures use have an input of their own."""
 
-POWDER_SPREAD = 0.5
-"""The same for all: the rare ones would count most by their standard deviation."""
+FLAG_SPREAD = 0.5
+"""Of single powders and of the route, the same for all: the rare ones would count most by their
+standard deviation, and what is left open counts as 0."""
 
 _FIRST_WIDTH = 0.15
 """Of a vote as a Laplace distribution, in units of the temperature scale; learnt further."""
@@ -55,8 +61,9 @@ class Plan:
     step: float = 1e-3
     batch: int = 256
     voters: int = 8192
-    epochs: int = 10
+    epochs: int = 15
     other_answers: float = 0.1
+    hidden_route: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -89,7 +96,7 @@ def examples(
     return Examples(
         inputs=np.stack(
             [
-                describe(p.shares, p.precursors, p.firing.step, elements, powders)
+                describe(p.shares, p.precursors, p.firing.route, elements, powders)
                 for p in procedures
             ]
         ),
@@ -97,10 +104,14 @@ def examples(
         reported=Reported(
             temperature_c=np.array([f.temperature_c or np.nan for f in firings]),
             log_dwell_h=np.log([f.dwell_h or np.nan for f in firings]),
-            gas=np.array([-1 if f.gas is None else GAS_CLASSES.index(f.gas) for f in firings]),
+            gas=np.array([_place(GAS_CLASSES, f.route.gas) for f in firings]),
             reground=np.array([-1 if f.reground is None else int(f.reground) for f in firings]),
         ),
     )
+
+
+def _place(classes: Sequence[str], one: str | None) -> int:
+    return -1 if one is None else classes.index(one)
 
 
 def fit(data: Examples, powders: int, plan: Plan, seed: int) -> dict[str, NDArray[Any]]:
@@ -125,8 +136,11 @@ def fit(data: Examples, powders: int, plan: Plan, seed: int) -> dict[str, NDArra
 
         @jax.jit
         def step(i: Any, state: Any, told: Array, voters: Array, key: Array) -> Any:
+            hide, drop = jax.random.split(key)
+            asked = table.rows(told).with_hidden_route(powders, plan.hidden_route, hide)
+
             def loss(weights: Weights) -> Array:
-                return _loss(weights | scale, table.rows(told), table.rows(voters), key, plan)
+                return _loss(weights | scale, asked, table.rows(voters), drop, plan)
 
             return update(i, jax.grad(loss)(read(state)), state)
 
@@ -176,6 +190,22 @@ class _Table:
     def rows(self, rows: Array) -> "_Table":
         return _Table(**{name: getattr(self, name)[rows] for name in self.__slots__})
 
+    def with_hidden_route(self, powders: int, chance: float, key: Array) -> "_Table":
+        """Each part of the route hidden by chance; it is told or asked for, never both."""
+        first = self.inputs.shape[1] - powders - ROUTE_INPUTS
+        drawn = jax.random.bernoulli(key, chance, (len(ROUTE), len(self.inputs), 1))
+        hidden = dict(zip(ROUTE, drawn.astype(jnp.float32), strict=True))
+        inputs = self.inputs
+        for name, part in ROUTE.items():
+            columns = slice(first + part.start, first + part.stop)
+            inputs = inputs.at[:, columns].multiply(1.0 - hidden[name])
+        return replace(
+            self,
+            inputs=inputs,
+            gas=self.gas * hidden["gas"],
+            reground=self.reground * hidden["fired_before"],
+        )
+
 
 def _single(values: NDArray[Any]) -> Array:
     return jnp.asarray(values.astype(np.float32))
@@ -183,8 +213,8 @@ def _single(values: NDArray[Any]) -> Array:
 
 def _scale(inputs: Floats, powders: int) -> Weights:
     centre, spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-2
-    first = inputs.shape[1] - powders
-    centre[first:], spread[first:] = 0.0, POWDER_SPREAD
+    first = inputs.shape[1] - powders - ROUTE_INPUTS
+    centre[first:], spread[first:] = 0.0, FLAG_SPREAD
     return {"centre": _single(centre), "spread": _single(spread)}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from planners.literature import corpus, firing, formulas
 from planners.literature.corpus import Procedure, read_corpus
-from planners.literature.firing import Firing
+from planners.literature.firing import Firing, Route
 
 
 @cache
@@ -79,5 +79,5 @@ def _procedure(row: dict[str, Any]) -> Procedure:
         shares=row["shares"],
         keys=frozenset(row["keys"]),
         precursors=tuple(row["precursors"]),
-        firing=Firing(**row["firing"]),
+        firing=Firing(**{**row["firing"], "route": Route(**row["firing"]["route"])}),
     )

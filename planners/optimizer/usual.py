@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from alab.errors import BadInput
-from alab.models import Recipe
-from planners.literature.conditions import predict_conditions
+from alab.models import Atmosphere, Recipe
+from planners.literature.conditions import loose_powder, predict_conditions
 
 _EIGHTY_PERCENT_SDS = 1.2816
 _BEST_SD_C = 75.0
@@ -31,17 +31,18 @@ def usual_firing(target: str, candidates: Sequence[Recipe]) -> Typical | None:
 
     Args:
         target: Formula of the target.
-        candidates: Recipes on offer; the powders of the first are asked with.
+        candidates: Recipes on offer; the powders and the gas of the first are asked with.
     """
     if not candidates:
         return None
-    return _usual(target, tuple(p.formula for p in candidates[0].precursors))
+    first = candidates[0]
+    return _usual(target, tuple(p.formula for p in first.precursors), first.atmosphere)
 
 
 @cache
-def _usual(target: str, precursors: tuple[str, ...]) -> Typical | None:
+def _usual(target: str, precursors: tuple[str, ...], atmosphere: Atmosphere) -> Typical | None:
     try:
-        told = predict_conditions(target, precursors)
+        told = predict_conditions(target, precursors, route=loose_powder(atmosphere))
     except BadInput:
         return None
     half_c = (told.temperature_high_c - told.temperature_low_c) / 2

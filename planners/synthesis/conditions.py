@@ -7,14 +7,20 @@ reaction runs downhill, and inside the furnace, on a grid that lets samples shar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from pymatgen.core import Composition, Element
 
 from alab.errors import BadInput, TargetError
 from alab.models import Atmosphere, FiringLimits, Profile, Segment
-from planners.literature.conditions import Conditions, predict_conditions, shipped_model
+from planners.literature.conditions import (
+    Conditions,
+    loose_powder,
+    predict_conditions,
+    shipped_model,
+)
 from planners.synthesis.reactions import Reaction, driving_force_ev_per_atom, metals
 from planners.synthesis.thermo import MissingThermoError, find, written
 
@@ -188,7 +194,7 @@ def choose_temperature(
             f"{written(reaction.product)} needs at least {LOWEST_FIRING_C:g} °C; the furnace "
             f"ends at {limits.max_temperature_c:g} °C; name a hotter one"
         )
-    learnt = _learnt(reaction)
+    learnt = _learnt(reaction, atmosphere)
     rule_c = learnt.temperature_c
     why = (
         f"as papers fire it (learnt from {shipped_model().procedures} procedures: "
@@ -280,9 +286,14 @@ def _dwell_words(papers_dwell_h: float, regrind: float) -> str:
     return f"{DWELL_S / 3600:g} h first: {papers}; what stays incomplete is ground and refired"
 
 
-def _learnt(reaction: Reaction) -> Conditions:
+def _learnt(reaction: Reaction, atmosphere: Atmosphere) -> Conditions:
+    """What papers would take for loose powder, and whether they would then go on."""
+    route = loose_powder(atmosphere)
+    ask = partial(predict_conditions, reaction.product, tuple(reaction.reactants))
     try:
-        return predict_conditions(reaction.product, tuple(reaction.reactants))
+        return replace(
+            ask(route=route), regrinds=ask(route=replace(route, fired_before=None)).regrinds
+        )
     except BadInput as error:
         raise TargetError(
             f"no firing temperature for {written(reaction.product)}: {error}"

@@ -6,6 +6,7 @@ from planners.literature import conditions, fit_conditions
 from planners.literature.conditions import predict_conditions
 from planners.literature.corpus import read_corpus
 from planners.literature.features import kind
+from planners.literature.firing import Route
 from planners.literature.formulas import FormulaError
 from planners.literature.split import split
 from planners.literature.train import train_conditions
@@ -39,7 +40,7 @@ def test_a_fitted_model_finds_the_rule_on_held_out_targets(small_corpus, small_m
         max(a.atmosphere_probabilities, key=a.atmosphere_probabilities.__getitem__)
         for a in answers
     ]
-    right = [gas == p.firing.gas for gas, p in zip(said, held_out, strict=True)]
+    right = [gas == p.firing.route.gas for gas, p in zip(said, held_out, strict=True)]
     assert np.mean(right) > 0.9
     assert "inert" in said
     assert np.median([a.dwell_h for a in answers]) == pytest.approx(6.0, rel=0.05)
@@ -87,7 +88,7 @@ def test_the_projects_model_orders_what_chemists_order():
     cathode = predict_conditions("LiMn2O4", ["Li2CO3", "MnO2"])
     assert cathode.temperature_c < titanate.temperature_c
     assert titanate.temperature_low_c < titanate.temperature_c < titanate.temperature_high_c
-    denser = predict_conditions("BaTiO3", ["BaCO3", "TiO2"], step="sintering")
+    denser = predict_conditions("BaTiO3", ["BaCO3", "TiO2"], route=Route(step="sintering"))
     assert denser.temperature_c > titanate.temperature_c
     olivine = predict_conditions("LiFePO4", ["Li2CO3", "FeC2O4", "NH4H2PO4"])
     assert olivine.atmosphere_probabilities["air"] < 0.2
@@ -98,7 +99,7 @@ def test_what_was_not_learnt_is_refused():
     with pytest.raises(FormulaError, match="no firing with it was learnt from"):
         predict_conditions("Cf2O3", ["TiO2"])
     with pytest.raises(BadInput, match="step is 'baking'"):
-        predict_conditions("BaTiO3", ["BaCO3", "TiO2"], step="baking")
+        predict_conditions("BaTiO3", ["BaCO3", "TiO2"], route=Route(step="baking"))
 
 
 def test_powders_are_told_apart_by_kind():

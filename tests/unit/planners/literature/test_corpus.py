@@ -27,7 +27,7 @@ def test_a_procedure_is_read_with_its_hottest_firing(tmp_path):
     assert found.precursors == ("BaCO3", "TiO2")
     assert found.shares == pytest.approx({"Ba": 0.2, "O": 0.6, "Ti": 0.2})
     assert (found.firing.temperature_c, found.firing.dwell_h) == (1300, 2)
-    assert (found.firing.gas, found.firing.step, found.firing.reground) == (
+    assert (found.firing.route.gas, found.firing.route.step, found.firing.reground) == (
         "O2",
         "sintering",
         True,
@@ -44,7 +44,7 @@ def test_forming_gas_reduces_whatever_else_is_named(tmp_path):
     step = heating(1200, 4)
     step["conditions"]["heating_atmosphere"] = ["air", "hydrogen", "argon"]
     (found,) = read(tmp_path, reaction("SrTiO3", ["SrCO3", "TiO2"], [step])).procedures
-    assert found.firing.gas == "reducing"
+    assert found.firing.route.gas == "reducing"
 
 
 def test_water_of_hydration_and_spelling_make_no_other_powder(tmp_path):
