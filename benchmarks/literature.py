@@ -6,8 +6,7 @@ of how often each powder brings its element in the training procedures.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from benchmarks.figures import Figure
 from planners.literature import conditions, fit_conditions, precursors
 from planners.literature.arrays import Floats
 from planners.literature.corpus import Procedure, read_corpus
-from planners.literature.firing import Route
 from planners.literature.formulas import GAS_ELEMENTS
 from planners.literature.split import Split, by_target, split
 
@@ -143,9 +141,8 @@ def firing_figures(parts: Split, targets: Sequence[Sequence[Procedure]]) -> dict
     known = set(model.elements)
     tested = _fired([p for ps in targets for p in ps], known)
     trained = _fired(parts.train, known)
-    answers, open_answers = (
-        _asked(model, ps) for ps in (tested, map(_with_open_route, tested))
-    )
+    answers = _asked(model, tested)
+    open_answers = _asked(model, [p.with_open_route() for p in tested])
     error_c, open_error_c = (_error_c(tested, told) for told in (answers, open_answers))
     median_c = float(np.median([_temperature(p) for p in trained]))
     floors = {
@@ -187,15 +184,10 @@ def firing_figures(parts: Split, targets: Sequence[Sequence[Procedure]]) -> dict
 
 
 def _asked(
-    model: conditions.FiringModel, procedures: Iterable[Procedure]
+    model: conditions.FiringModel, procedures: Sequence[Procedure]
 ) -> list[conditions.Conditions]:
-    asked = fit_conditions.examples(list(procedures), model.elements, model.powders)
+    asked = fit_conditions.examples(procedures, model.elements, model.powders)
     return model.answer(asked.inputs)
-
-
-def _with_open_route(procedure: Procedure) -> Procedure:
-    firing = procedure.firing
-    return replace(procedure, firing=replace(firing, route=Route(step=firing.route.step)))
 
 
 def _error_c(tested: Sequence[Procedure], answers: Sequence[conditions.Conditions]) -> Floats:

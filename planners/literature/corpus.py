@@ -13,7 +13,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pymatgen.core import Composition
 
 from alab.errors import BadInput
-from planners.literature.firing import Firing, Operation, read_firing
+from planners.literature.firing import Firing, Operation, Route, read_firing
 from planners.literature.formulas import (
     GAS_ELEMENTS,
     FormulaError,
@@ -100,6 +100,11 @@ class Procedure:
     def key(self) -> str:
         """The composition that stands for the target."""
         return composition_key(self.shares)
+
+    def with_open_route(self) -> "Procedure":
+        """The same with nothing told of the route but the step's name."""
+        route = Route(step=self.firing.route.step)
+        return replace(self, firing=replace(self.firing, route=route))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alab.errors import BadInput
 from planners.literature import conditions, fit_conditions, fit_precursors, precursors
 from planners.literature.conditions import FiringModel
 from planners.literature.corpus import Corpus, Procedure, read_corpus
@@ -34,9 +35,23 @@ def train_precursors(
 def train_conditions(
     corpus: Corpus, plan: fit_conditions.Plan | None = None, seed: int = 0
 ) -> FiringModel:
-    """Fit the firing model to the training targets, its interval to the validation ones."""
+    """Fit the firing model to the training targets, its interval to the validation ones.
+
+    Raises:
+        BadInput: If no training procedure gives a temperature, a dwell or a gas.
+    """
     parts = split(corpus.procedures)
     learnt = [p for p in parts.train if p.firing.temperature_c is not None]
+    for answer, given in (
+        ("temperature", bool(learnt)),
+        ("dwell", any(p.firing.dwell_h for p in learnt)),
+        ("gas", any(p.firing.route.gas for p in learnt)),
+    ):
+        if not given:
+            raise BadInput(
+                f"no {answer} of a firing is given by the {len(parts.train)} training "
+                "procedures; a model of firings needs all of temperature, dwell and gas"
+            )
     elements = tuple(sorted({e for p in learnt for e in p.shares}))
     powders = fit_conditions.common_powders(learnt)
     data = fit_conditions.examples(learnt, elements, powders)
@@ -53,13 +68,18 @@ def train_conditions(
 
 
 def _factor(model: FiringModel, procedures: tuple[Procedure, ...]) -> float:
-    """How far the interval is stretched for 80 % of procedures to fall inside."""
+    """How far the interval is stretched for 80 % of procedures to fall inside.
+
+    Each is asked for with its route and with the route left open.
+    """
     known = [
         p
         for p in procedures
         if p.firing.temperature_c is not None and p.shares.keys() <= set(model.elements)
     ]
-    data = fit_conditions.examples(known, model.elements, model.powders)
+    data = fit_conditions.examples(
+        [*known, *(p.with_open_route() for p in known)], model.elements, model.powders
+    )
     pairs = zip(data.reported.temperature_c, model.answer(data.inputs), strict=True)
     needed = [
         (t - a.temperature_c) / (a.temperature_high_c - a.temperature_c)

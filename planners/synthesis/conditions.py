@@ -197,7 +197,8 @@ def choose_temperature(
     learnt = _learnt(reaction, atmosphere)
     rule_c = learnt.temperature_c
     why = (
-        f"as papers fire it (learnt from {shipped_model().procedures} procedures: "
+        f"as papers fire loose powder in {atmosphere} "
+        f"(learnt from {shipped_model().procedures} procedures: "
         f"{rule_c:.0f} °C, 80 % within {learnt.temperature_low_c:.0f} to "
         f"{learnt.temperature_high_c:.0f} °C)"
     )

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from alab.errors import BadInput
+from alab.models import Atmosphere
 from planners.literature import conditions, fit_conditions
-from planners.literature.conditions import predict_conditions
+from planners.literature.conditions import loose_powder, predict_conditions
 from planners.literature.corpus import read_corpus
 from planners.literature.features import kind
 from planners.literature.firing import Route
@@ -63,6 +64,61 @@ def test_the_interval_holds_its_share_of_the_validation_targets(tmp_path):
     assert np.mean(inside) == pytest.approx(0.8, abs=1.01 / len(inside))
 
 
+@pytest.fixture(scope="module")
+def pressed_or_not(tmp_path_factory):
+    """A model of papers that fire pellets 300 °C hotter, in oxygen, as all others do in air."""
+    pressing = {"type": "ShapingOperation", "token": "pressed", "conditions": None}
+    entries = spinels_and_perovskites()
+    for entry in entries[::2]:
+        (heated,) = entry["operations"]
+        (given,) = heated["conditions"]["heating_temperature"]
+        given["values"] = [given["values"][0] + 300]
+        heated["conditions"]["heating_atmosphere"] = ["oxygen"]
+        entry["operations"] = [pressing, heated]
+    folder = tmp_path_factory.mktemp("pressed")
+    return train_conditions(read_corpus(write(entries, folder / "c.json")), SMALL)
+
+
+def test_what_is_decided_before_moves_the_temperature(pressed_or_not):
+    def asked(**route):
+        told = Route(step="calcination", **route)
+        return predict_conditions(
+            "Sr0.35Al2O4", ["SrCO3", "Al2O3"], route=told, model=pressed_or_not
+        )
+
+    assert asked(pressed=False).temperature_c == pytest.approx(1000, abs=30)
+    assert asked(pressed=True).temperature_c == pytest.approx(1300, abs=30)
+    assert asked(gas="air").temperature_c == pytest.approx(1000, abs=30)
+    assert asked(gas="O2").temperature_c == pytest.approx(1300, abs=30)
+    assert asked(pressed=True).atmosphere_probabilities["O2"] > 0.8
+    assert asked(pressed=False).atmosphere_probabilities["O2"] < 0.2
+    left_open = asked()
+    assert left_open.temperature_high_c - left_open.temperature_low_c > 150
+
+
+def test_the_laboratorys_own_route_is_loose_powder_fired_once():
+    assert loose_powder(Atmosphere.AR) == Route(
+        step="calcination", pressed=False, fired_before=False, gas="inert"
+    )
+    assert loose_powder(Atmosphere.CO2).gas is None
+
+
+@pytest.mark.parametrize(
+    ("blank", "said"),
+    [
+        ({"heating_time": []}, "no dwell"),
+        ({"heating_atmosphere": []}, "no gas"),
+        ({"heating_temperature": []}, "no temperature"),
+    ],
+)
+def test_a_corpus_without_an_answer_teaches_nothing(tmp_path, blank, said):
+    entries = spinels_and_perovskites()
+    for entry in entries:
+        entry["operations"][0]["conditions"] |= blank
+    with pytest.raises(BadInput, match=said):
+        train_conditions(read_corpus(write(entries, tmp_path / "c.json")), SMALL)
+
+
 def test_the_same_corpus_gives_the_same_model(small_corpus, small_model):
     again = train_conditions(small_corpus, SMALL)
     for name, values in small_model.network.items():
@@ -98,6 +154,8 @@ def test_the_projects_model_orders_what_chemists_order():
 def test_what_was_not_learnt_is_refused():
     with pytest.raises(FormulaError, match="no firing with it was learnt from"):
         predict_conditions("Cf2O3", ["TiO2"])
+    with pytest.raises(BadInput, match=r"gas is 'steam'; it must be one of air, O2"):
+        predict_conditions("BaTiO3", ["BaCO3", "TiO2"], route=Route(gas="steam"))
     with pytest.raises(BadInput, match="step is 'baking'"):
         predict_conditions("BaTiO3", ["BaCO3", "TiO2"], route=Route(step="baking"))
 

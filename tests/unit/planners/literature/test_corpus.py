@@ -2,6 +2,7 @@ import pytest
 
 from alab.errors import BadInput
 from planners.literature.corpus import UNSTATED_DOPANT, corpus_path, read_corpus
+from planners.literature.firing import Firing, Route
 from planners.literature.formulas import (
     FormulaError,
     composition_key,
@@ -22,16 +23,25 @@ def test_a_procedure_is_read_with_its_hottest_firing(tmp_path):
         heating(900, 4),
         {"type": "Mixing", "token": "reground", "conditions": None},
         heating(1300, 2, "oxygen", "sintered"),
+        {"type": "ShapingOperation", "token": "cut", "conditions": None},
     ]
     (found,) = read(tmp_path, reaction("BaTiO3", ["BaCO3", "TiO2"], steps)).procedures
     assert found.precursors == ("BaCO3", "TiO2")
     assert found.shares == pytest.approx({"Ba": 0.2, "O": 0.6, "Ti": 0.2})
-    assert (found.firing.temperature_c, found.firing.dwell_h) == (1300, 2)
-    assert (found.firing.route.gas, found.firing.route.step, found.firing.reground) == (
-        "O2",
-        "sintering",
-        True,
+    assert found.firing == Firing(
+        temperature_c=1300,
+        route=Route(step="sintering", pressed=False, fired_before=True, gas="O2"),
+        dwell_h=2,
+        reground=True,
     )
+
+
+def test_pellets_are_pressed_before_the_hottest_firing(tmp_path):
+    pressing = {"type": "ShapingOperation", "token": "pressed", "conditions": None}
+    steps = [pressing, heating(1300, 2), heating(900, 20, word="annealed")]
+    (found,) = read(tmp_path, reaction("BaTiO3", ["BaCO3", "TiO2"], steps)).procedures
+    route = Route(step="calcination", pressed=True, fired_before=False, gas="air")
+    assert found.firing.route == route
 
 
 def test_drying_and_misread_heat_are_no_firings(tmp_path):
