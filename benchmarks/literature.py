@@ -196,7 +196,7 @@ def _error_c(tested: Sequence[Procedure], answers: Sequence[conditions.Condition
 
 
 def _between_papers(
-    tested: Sequence[Procedure], error_c: np.ndarray[tuple[int], np.dtype[np.float64]]
+    tested: Sequence[Procedure], error_c: Floats
 ) -> tuple[float, float]:
     """How far papers on one target lie apart, and the model's error on the same firings.
 
