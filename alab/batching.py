@@ -63,15 +63,6 @@ class Batch:
     atmosphere: Atmosphere
 
 
-def suits(limits: FiringLimits, profile: Profile, atmosphere: Atmosphere) -> bool:
-    """Whether a furnace can run a profile in an atmosphere."""
-    return (
-        profile.max_temperature_c <= limits.max_temperature_c
-        and max(s.ramp_c_per_min for s in profile.segments) <= limits.max_ramp_c_per_min
-        and atmosphere in limits.atmospheres
-    )
-
-
 def _abilities(chamber: Chamber) -> tuple[int, float, str]:
     limits = chamber.limits
     return len(limits.atmospheres), limits.max_temperature_c, chamber.furnace
@@ -100,7 +91,7 @@ def next_batch(
             (w for w in members if w.since is not None),
             key=lambda w: (-w.priority, w.since, w.sample),
         )
-        fitting = [c for c in chambers if suits(c.limits, profile, atmosphere)]
+        fitting = [c for c in chambers if c.limits.permits(profile, atmosphere)]
         if not ready or not fitting:
             continue
         # keep the furnaces that can do more for those that need them

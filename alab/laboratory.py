@@ -4,7 +4,6 @@ Flows, the HTTP service and tests use this; it knows nothing of any of them.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from alab.claims import Claims
 from alab.clock import Clock, Signal
-from alab.errors import BadInput
+from alab.errors import BadInput, TargetError
 from alab.gateway import Gateway
 from alab.lab import Capability, DeviceKind, LabDefinition
 from alab.life import Control, Event, Status, next_status
@@ -96,11 +95,9 @@ class Laboratory:
         return self.lab.devices_with(capability, self.kinds)
 
     def limits(self) -> FiringLimits:
-        """What the best furnace can do, with every atmosphere on offer."""
-        each = [self.lab.firing_limits(name) for name in self.named(Capability.FURNACE)]
-        best = max(each, key=lambda limits: limits.max_temperature_c)
-        atmospheres = dict.fromkeys(a for limits in each for a in limits.atmospheres)
-        return replace(best, atmospheres=tuple(atmospheres))
+        """What the furnaces can do."""
+        furnaces = self.named(Capability.FURNACE)
+        return FiringLimits.of_all([self.lab.firing_limits(name) for name in furnaces])
 
     def shelf(self) -> dict[str, float]:
         """Powder left of each precursor, in mg."""
@@ -148,7 +145,16 @@ class Laboratory:
     def add_sample(
         self, campaign: str, target: str, recipe: Recipe, priority: int, *, label: str = ""
     ) -> str:
-        """Queue a new sample, and return its name: campaign, label (or target), number."""
+        """Queue a new sample, and return its name: campaign, label (or target), number.
+
+        Raises:
+            TargetError: If no furnace can run the recipe: the sample would wait for ever.
+        """
+        if not self.limits().permits(recipe.profile, recipe.atmosphere):
+            raise TargetError(
+                f"no furnace fires {target} at {recipe.max_temperature_c:g} °C in "
+                f"{recipe.atmosphere}; they permit: {self.limits()}"
+            )
         now = self.clock.now()
         with self.store.begin() as session:
             earlier = session.scalar(

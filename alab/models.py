@@ -4,8 +4,11 @@ All are frozen; rooms exchange these and nothing else. Formulas are reduced form
 pymatgen writes them (``BaTiO3``, ``NaZr2(PO4)3``).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from alab.errors import BadInput
 
 
 class Atmosphere(StrEnum):
@@ -126,17 +129,81 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiringLimits:
-    """What the furnaces of this laboratory can do, for planners.
+    """What a furnace, or all furnaces of a laboratory, can do.
+
+    Of several furnaces each attribute is the best of any: the hottest need not offer every gas.
+    Plan within :meth:`in_gas`.
 
     Attributes:
         max_temperature_c: Highest permitted setpoint.
         max_ramp_c_per_min: Fastest permitted ramp.
         atmospheres: Gases on offer.
+        furnaces: Limits of each furnace, where these are of several.
     """
 
     max_temperature_c: float
     max_ramp_c_per_min: float
     atmospheres: tuple[Atmosphere, ...]
+    furnaces: tuple["FiringLimits", ...] = ()
+
+    @classmethod
+    def of_all(cls, furnaces: Sequence["FiringLimits"]) -> "FiringLimits":
+        """Limits of several furnaces, at least one."""
+        return cls(
+            max_temperature_c=max(one.max_temperature_c for one in furnaces),
+            max_ramp_c_per_min=max(one.max_ramp_c_per_min for one in furnaces),
+            atmospheres=tuple(
+                dict.fromkeys(gas for one in furnaces for gas in one.atmospheres)
+            ),
+            furnaces=tuple(furnaces),
+        )
+
+    def in_gas(self, atmosphere: Atmosphere) -> "FiringLimits":
+        """Limits of the hottest furnace that offers a gas.
+
+        Raises:
+            BadInput: If none does.
+        """
+        offering = [one for one in self._each() if atmosphere in one.atmospheres]
+        if not offering:
+            offered = ", ".join(self.atmospheres) or "no gas"
+            raise BadInput(
+                f"no furnace offers {atmosphere}, only {offered}; add the gas to a furnace in "
+                "the lab file"
+            )
+        return max(offering, key=lambda one: (one.max_temperature_c, one.max_ramp_c_per_min))
+
+    def ending_at(self, temperature_c: float) -> "FiringLimits":
+        """Limits that end there: of named furnaces no higher than they do."""
+        if not self.furnaces:
+            return replace(self, max_temperature_c=temperature_c)
+        lower = [min(one.max_temperature_c, temperature_c) for one in self.furnaces]
+        return FiringLimits.of_all(
+            [
+                replace(one, max_temperature_c=end)
+                for one, end in zip(self.furnaces, lower, strict=True)
+            ]
+        )
+
+    def permits(self, profile: Profile, atmosphere: Atmosphere) -> bool:
+        """Whether one of the furnaces can run a profile in a gas."""
+        fastest = max(segment.ramp_c_per_min for segment in profile.segments)
+        return any(
+            profile.max_temperature_c <= one.max_temperature_c
+            and fastest <= one.max_ramp_c_per_min
+            and atmosphere in one.atmospheres
+            for one in self._each()
+        )
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{one.max_temperature_c:g} °C, {one.max_ramp_c_per_min:g} °C/min, "
+            f"{', '.join(one.atmospheres) or 'no gas'}"
+            for one in self._each()
+        )
+
+    def _each(self) -> tuple["FiringLimits", ...]:
+        return self.furnaces or (self,)
 
 
 class Verdict(StrEnum):

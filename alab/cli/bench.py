@@ -90,11 +90,9 @@ def _of(file: Path) -> Bench:
 
     lab = load_lab(file, KINDS)
     each = [lab.firing_limits(name) for name in lab.devices_with(Capability.FURNACE, KINDS)]
-    best = max(each, key=lambda limits: limits.max_temperature_c, default=_DEFAULT_LIMITS)
-    gases = tuple(dict.fromkeys(gas for limits in each for gas in limits.atmospheres))
     bench = Bench(
         shelf={formula: jar.mass_g * 1000.0 for formula, jar in lab.precursors.items()},
-        limits=replace(best, atmospheres=gases or best.atmospheres),
+        limits=FiringLimits.of_all(each) if each else _DEFAULT_LIMITS,
     )
     for name in lab.devices_with(Capability.DOSER, KINDS)[:1]:
         doser = lab.devices[name]

@@ -84,9 +84,7 @@ def optimize(
 
     bench = read_bench(shelf, lab)
     if max_temperature_c is not None:
-        bench = replace(
-            bench, limits=replace(bench.limits, max_temperature_c=max_temperature_c)
-        )
+        bench = replace(bench, limits=bench.limits.ending_at(max_temperature_c))
     attempts, seen = _history(target, tried, made_from / 100, bench, data_dir)
     candidates = propose(
         target,

@@ -99,7 +99,7 @@ def propose(
     bench = read_bench(shelf, lab)
     limits = bench.limits
     if max_temperature_c is not None:
-        limits = replace(limits, max_temperature_c=max_temperature_c)
+        limits = limits.ending_at(max_temperature_c)
     if atmosphere is not None and lab is None:
         limits = replace(limits, atmospheres=tuple({*limits.atmospheres, atmosphere}))
     elements, formulas = _forbidden(forbid)
@@ -220,21 +220,11 @@ def _check_against(recipe: "Recipe", bench: Bench) -> None:
         for p in recipe.precursors
         if p.mass_mg > shelf.get(p.formula, 0.0)
     ]
-    if recipe.max_temperature_c > limits.max_temperature_c:
+    if not limits.permits(recipe.profile, recipe.atmosphere):
+        steepest = max(segment.ramp_c_per_min for segment in recipe.profile.segments)
         mistakes.append(
-            f"{recipe.max_temperature_c:g} °C are asked for and the furnaces end at "
-            f"{limits.max_temperature_c:g} °C"
-        )
-    if recipe.atmosphere not in limits.atmospheres:
-        mistakes.append(
-            f"{recipe.atmosphere} is asked for and the furnaces offer "
-            f"{', '.join(limits.atmospheres)}"
-        )
-    steepest = max(s.ramp_c_per_min for s in recipe.profile.segments)
-    if steepest > limits.max_ramp_c_per_min:
-        mistakes.append(
-            f"{steepest:g} °C/min are asked for and the furnaces do "
-            f"{limits.max_ramp_c_per_min:g} °C/min"
+            f"no furnace reaches {recipe.max_temperature_c:g} °C by up to {steepest:g} °C/min "
+            f"in {recipe.atmosphere}; they permit: {limits}"
         )
     if mistakes:
         raise BadInput("\n".join(mistakes))

@@ -141,11 +141,14 @@ def decide_batch(
             raise ValueError(f"{name} is {value}; it must be 1 or more")
     if success := _success(attempts):
         return (success,)
-    feasible = tuple(recipe for recipe in candidates if within(recipe, limits))
+    feasible = tuple(r for r in candidates if limits.permits(r.profile, r.atmosphere))
     if not feasible and not attempts:
         return (_nothing_fits(len(candidates), limits),)
     if len(attempts) >= max_attempts:
         return (give_up(attempts, f"{len(attempts)} of {max_attempts} attempts are used up"),)
+    gas = (feasible[0] if feasible else attempts[-1].recipe).atmosphere
+    if gas not in limits.atmospheres:
+        return (give_up(attempts, f"no furnace offers {gas} any more ({limits})"),)
     if strategy is None:
         from planners.optimizer.phase_informed import PhaseInformed  # it imports this module
 
@@ -154,7 +157,7 @@ def decide_batch(
         target=reduced(target),
         attempts=tuple(attempts),
         candidates=feasible,
-        limits=limits,
+        limits=limits.in_gas(gas),
         typical=usual_firing(target, feasible),
         observations=Observations.from_attempts(attempts).merged(
             observations or Observations()
@@ -208,18 +211,6 @@ def fingerprint(recipe: Recipe) -> Fingerprint:
     )
 
 
-def within(recipe: Recipe, limits: FiringLimits) -> bool:
-    """Whether the furnaces can run a recipe."""
-    return (
-        recipe.max_temperature_c <= limits.max_temperature_c
-        and recipe.atmosphere in limits.atmospheres
-        and all(
-            segment.ramp_c_per_min <= limits.max_ramp_c_per_min
-            for segment in recipe.profile.segments
-        )
-    )
-
-
 def _success(attempts: Sequence[Attempt]) -> Decision | None:
     for attempt in reversed(attempts):
         outcome = attempt.outcome
@@ -240,7 +231,5 @@ def _success(attempts: Sequence[Attempt]) -> Decision | None:
 def _nothing_fits(offered: int, limits: FiringLimits) -> Decision:
     return give_up(
         (),
-        f"none of {offered} candidate recipes fits the furnaces "
-        f"({limits.max_temperature_c:g} °C, {limits.max_ramp_c_per_min:g} °C/min, "
-        f"{', '.join(limits.atmospheres)})",
+        f"none of {offered} candidate recipes fits the furnaces ({limits})",
     )

@@ -2,9 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from alab.batching import Batch, Chamber, FiringWish, next_batch, suits
+from alab.batching import Batch, Chamber, FiringWish, next_batch
 from alab.models import Atmosphere, FiringLimits, Profile, Segment
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -128,18 +126,3 @@ def test_nothing_without_wishes_furnaces_or_a_fitting_one() -> None:
     found = batch([wish("too hot", 99, temperature_c=1200.0), wish("a")])
     assert found is not None
     assert found.samples == ("a",)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "atmosphere", "fits"),
-    [
-        (profile(1100.0, 10.0), AIR, True),
-        (profile(1101.0), AIR, False),
-        (profile(900.0, 10.1), AIR, False),
-        (profile(), O2, False),
-    ],
-)
-def test_suits_is_the_furnaces_envelope(
-    wanted: Profile, atmosphere: Atmosphere, fits: bool
-) -> None:
-    assert suits(chamber().limits, wanted, atmosphere) is fits

@@ -1,12 +1,13 @@
 """A laboratory: what it holds, its campaigns and samples, and its time."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from alab.clock import VirtualClock
-from alab.errors import BadInput, TransitionError
+from alab.errors import BadInput, TargetError, TransitionError
 from alab.lab import Capability, DeviceKind, LabDefinition
 from alab.laboratory import CRUCIBLES, Laboratory, remember_time, remembered_time
 from alab.life import Event, Status
@@ -68,6 +69,17 @@ def test_limits_are_the_best_furnaces(laboratory: Laboratory) -> None:
     assert laboratory.named(Capability.FURNACE) == ["furnace"]
     assert laboratory.limits().max_temperature_c == 1100
     assert laboratory.limits().atmospheres == (Atmosphere.AIR, Atmosphere.O2)
+
+
+def test_a_recipe_that_no_furnace_runs_is_not_queued(laboratory: Laboratory) -> None:
+    hotter = replace(
+        RECIPE,
+        profile=Profile(
+            segments=(Segment(ramp_c_per_min=5.0, temperature_c=1101.0, dwell_s=60.0),)
+        ),
+    )
+    with pytest.raises(TargetError, match=r"no furnace fires BaTiO3 at 1101 °C in air; they"):
+        laboratory.add_sample("c", "BaTiO3", hotter, 0)
 
 
 def test_unknown_sample_is_bad_input(laboratory: Laboratory) -> None:

@@ -149,8 +149,8 @@ def test_a_recipe_that_the_lab_cannot_run_says_all_of_it(shell: Any, tmp_path: P
     assert ended.code == 2
     told = flat(ended.err)
     assert "0 mg are on the shelf" in told
-    assert "the furnaces end at 1150 °C" in told
-    assert "CO2 is asked for" in told
+    assert "no furnace reaches 1700 °C by up to" in told
+    assert "in CO2; they permit: 1150 °C" in told
 
 
 def test_reactions_show_force_pathway_rivals_and_kinks(shell: Any) -> None:
