@@ -41,9 +41,7 @@ def predict(
     Energies are per atom of the target, or per metal atom (every atom that no gas carries)
     on the interface hulls, where mixtures of all ratios are compared.
     """
-    powders = named_formulas(word for text in precursors for word in text.split(","))
-    if len(set(powders)) < len(powders):
-        raise BadInput(f"a precursor is named twice in {', '.join(powders)}; name it once")
+    powders = _powders(precursors, least=2 if target is None else 1)
     data: dict[str, Any] = {
         "precursors": powders,
         "temperature_c": temperature_c,
@@ -66,6 +64,29 @@ def predict(
     for interface in data["interfaces"]:
         say("")
         _show_interface(interface)
+
+
+def _powders(words: Sequence[str], *, least: int) -> list[str]:
+    """The powders named, each once.
+
+    Raises:
+        BadInput: If one is empty, no solid or named twice, or they are too few.
+    """
+    from planners.synthesis.grand_potential import check_solid
+
+    if not all(word.strip() for word in words):
+        raise BadInput("a precursor is empty; name powders such as BaCO3 TiO2")
+    powders = named_formulas(word for text in words for word in text.split(","))
+    for powder in powders:
+        check_solid(powder)
+    if len(set(powders)) < len(powders):
+        raise BadInput(f"a precursor is named twice in {', '.join(powders)}; name it once")
+    if len(powders) < least:
+        raise BadInput(
+            f"{', '.join(powders) or 'no powder'} is named, and powders react where two touch; "
+            "name another, or what they are to become with --target"
+        )
+    return powders
 
 
 def _target_data(

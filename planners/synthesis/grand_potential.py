@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from alab.errors import BadInput
 from alab.models import Atmosphere
 from planners.synthesis.reactions import GAS_ELEMENTS, atoms, gases_of, has_energy, metals
 from planners.synthesis.thermo import (
@@ -45,6 +46,20 @@ def grand_potential_ev_per_metal_atom(
     for gas, moles in gases_of(open_atoms).items():
         energy_kj -= float(moles) * gas_potential_kj_per_mol(gas, temperature_c, atmosphere)
     return energy_kj / KJ_PER_MOL_PER_EV / metal_atoms(formula)
+
+
+def check_solid(formula: str) -> None:
+    """Refuse what leaves nothing behind once the gas has taken its share.
+
+    Raises:
+        BadInput: If every atom of the formula is one that a gas carries.
+    """
+    if not metals(formula):
+        raise BadInput(
+            f"{formula} holds nothing but {' and '.join(sorted(atoms(formula)))}, which the "
+            "furnace gas brings and takes away, so it counts as no powder; leave it out, and "
+            "name the gas as the atmosphere"
+        )
 
 
 def metal_atoms(formula: str) -> float:

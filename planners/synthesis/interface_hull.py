@@ -24,6 +24,7 @@ from alab.errors import BadInput
 from alab.models import Atmosphere
 from planners.synthesis.grand_potential import (
     FloatArray,
+    check_solid,
     grand_potential_ev_per_metal_atom,
     metal_atoms,
     metal_fractions,
@@ -115,10 +116,12 @@ def interface_hull(
         also: Products to look at though another solid of the same metals is lower.
 
     Raises:
-        BadInput: If the phases hold their metals in the same ratio, or there are more than
-            ``MOST_PRODUCT_SETS`` sets of products.
+        BadInput: If a phase holds no metal, the phases hold their metals in the same ratio,
+            or there are more than ``MOST_PRODUCT_SETS`` sets of products.
         MissingThermoError: If a phase, or the temperature, is in no table.
     """
+    check_solid(first)
+    check_solid(second)
     elements = sorted(metals(first) | metals(second))
     ends = metal_fractions([first, second], elements)
     if np.allclose(*ends, atol=_SAME):

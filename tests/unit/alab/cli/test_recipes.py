@@ -173,7 +173,8 @@ def test_reactions_as_json(shell: Any) -> None:
 
 
 def test_reactions_without_a_target_or_energies(shell: Any) -> None:
-    alone = shell("reactions", "MgO", "Al2O3")
+    assert shell("reactions", "BaCO3", "--target", "BaO").code == 0
+    alone = shell("reactions", "MgO,", "Al2O3")
     assert alone.code == 0
     assert "MgAl2O4" in alone.out or "nothing between these two" in alone.out
     unknown = shell("reactions", "BaCO3", "Y2O3", "CuO", "--target", "YBa2Cu3O7")
@@ -189,6 +190,13 @@ def test_reactions_without_a_target_or_energies(shell: Any) -> None:
         (("BaCO3", "BaCO3"), "named twice"),
         (("BaCO3", "Qq"), "'Qq' is no chemical formula"),
         (("BaCO3", "TiO2", "--target", ""), "name a target"),
+        (("O2", "TiO2"), "O2 holds nothing but O, which the furnace gas brings"),
+        (("CO2", "H2O"), "name the gas as the atmosphere"),
+        (("BaO2", "TiO2", "H2O", "--target", "BaTiO3"), "H2O holds nothing but H and O"),
+        (("",), "a precursor is empty"),
+        (("", "BaO", "TiO2"), "a precursor is empty"),
+        ((",",), "no powder is named"),
+        (("BaCO3",), "BaCO3 is named, and powders react where two touch"),
     ],
 )
 def test_reactions_refuse(shell: Any, words: Any, message: str) -> None:

@@ -192,6 +192,12 @@ def test_no_line_between_phases_of_the_same_metals():
         interface_hull("BaCO3", "BaO", 900.0, AIR)
 
 
+@pytest.mark.parametrize("pair", [("O2", "TiO2"), ("TiO2", "C"), ("CO2", "H2O")])
+def test_a_gas_has_no_interface(pair):
+    with pytest.raises(BadInput, match=r"counts as no powder; .* name the gas"):
+        interface_hull(*pair, 900.0, AIR)
+
+
 def test_an_unknown_phase_is_an_error():
     with pytest.raises(MissingThermoError, match="Ba2YCu3O7"):
         interface_hull("Ba2YCu3O7", "BaO", 900.0, AIR)
