@@ -1,5 +1,6 @@
 """What the planning commands plan with: powders, furnaces and a doser."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,7 +68,9 @@ def named_formulas(words: Iterable[str]) -> list[str]:
 
 def _on_shelf(shelf: str) -> list[str]:
     path = Path(shelf)
-    words = _lines(path) if path.suffix or path.is_file() else shelf.split(",")
+    is_file = os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a list is long
+    is_file = is_file or path.suffix.lower() in (".txt", ".csv")
+    words = _lines(path) if is_file else shelf.split(",")
     named = named_formulas(words)
     if not named:
         raise BadInput(f"--shelf {shelf!r} names no powder; write it like BaCO3,TiO2")

@@ -78,6 +78,14 @@ def test_a_shelf_of_formulas_or_of_a_file(shell: Any, tmp_path: Path) -> None:
     assert [p["formula"] for p in named[0]["precursors"]] == ["BaO2", "TiO2"]
     (tmp_path / "shelf.csv").write_text("formula,grams\n# mine\nBaO2,5\nTiO2,7\n")
     assert shell("recipes", "BaTiO3", "--shelf", "shelf.csv", "--json").json == named
+    (tmp_path / "powders").write_text("BaO2\nTiO2\n")
+    assert shell("recipes", "BaTiO3", "--shelf", "powders", "--json").json == named
+
+
+@pytest.mark.parametrize("others", ["La0.5Sr0.5MnO3", ",".join(["ZrO2"] * 80)])
+def test_a_shelf_of_formulas_is_no_file_for_its_dot_or_length(shell: Any, others: str) -> None:
+    ended = shell("recipes", "BaTiO3", "--shelf", f"BaCO3,{others},TiO2", "--json")
+    assert (ended.code, ended.err) == (0, "")
 
 
 def test_a_lab_file_gives_shelf_and_furnaces(shell: Any) -> None:
