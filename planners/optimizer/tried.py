@@ -5,7 +5,8 @@ Columns: ``precursors`` (formulas with commas or + between), ``temperature_c``; 
 ``dwell_h`` (4 unless given), ``atmosphere`` (air unless given), ``sample`` and
 ``inconclusive`` (``yes`` where the pattern decides nothing). The names ``temperature_C`` and
 ``target_wt_pct`` of published tables are understood. A line with neither a share nor phases
-is a firing that nobody measured.
+is a firing that nobody measured. Columns of one's own are passed over, unless their heading
+looks like a misspelled one: what is read wrong here decides the next firing.
 """
 
 import csv
@@ -17,7 +18,6 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import (
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,6 +38,7 @@ from alab.models import (
     Verdict,
 )
 from planners.synthesis.conditions import profile
+from planners.synthesis.grand_potential import check_solid
 from planners.synthesis.reactions import (
     BalanceError,
     atoms,
@@ -53,8 +54,24 @@ MADE_FROM = 0.5
 
 _ESD = 0.02
 _MOST_PERCENT = 101.0
+_MOST_AS_SHARES = 1.05
+"""What shares of 1 add up to at most once they are rounded; percent add up to far more."""
+_FARTHEST_APART_PERCENT = 3.0
 _BATCH_MG = 1000.0
-_PHASE = re.compile(r"(?P<formula>[^\s,;:]+)[\s:]+(?P<percent>[0-9.]+)\s*%?\s*[,;]?\s*")
+_PHASE = re.compile(
+    r"(?P<formula>[^\s,;:]+)[\s:]+(?P<percent>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%?\s*[,;]?\s*"
+)
+_OTHER_NAMES = {
+    "temperature_C": "temperature_c",
+    "target_wt_pct": "target_wt_percent",
+    "target_composition_wt_pct": "target_wt_percent",
+}
+_RESULTS = ("target_wt_percent", "phases")
+_LOOKS_KNOWN = re.compile(
+    r"%|yield|(?<![a-z])(?:precursor|temp|wt|percent|pct|fraction|share|phase|product|purity"
+    r"|dwell|atmosphere|inconclusive)"
+)
+"""What a heading, in small letters, holds that may be meant as a column of ours."""
 
 
 def _none_if_empty(value: object) -> object:
@@ -70,19 +87,8 @@ class Line(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     precursors: Annotated[str, Field(min_length=1)]
-    temperature_c: Annotated[
-        float,
-        Field(ge=100, le=2000, validation_alias=AliasChoices("temperature_c", "temperature_C")),
-    ]
-    target_wt_percent: Annotated[
-        Annotated[float, Field(ge=0, le=100)] | None,
-        Optional,
-        Field(
-            validation_alias=AliasChoices(
-                "target_wt_percent", "target_wt_pct", "target_composition_wt_pct"
-            ),
-        ),
-    ] = None
+    temperature_c: Annotated[float, Field(ge=100, le=2000)]
+    target_wt_percent: Annotated[Annotated[float, Field(ge=0, le=100)] | None, Optional] = None
     phases: Annotated[str | None, Optional] = None
     dwell_h: Annotated[Annotated[float, Field(gt=0, le=1000)] | None, Optional] = None
     atmosphere: Annotated[Atmosphere | None, Optional] = None
@@ -104,9 +110,41 @@ def read_tried(
     Raises:
         BadInput: If the file cannot be read or a line is wrong; names line, column and value.
     """
+    attempts: list[Attempt] = []
+    most_percent = 0.0
+    for number, row in _rows(path):
+        try:
+            if None in row:
+                raise BadInput(
+                    "it has more cells than the heading; put quotes around a cell with commas"
+                )
+            line = Line.model_validate(row)
+            attempts.append(_attempt(line, target, limits, made_from, number))
+        except ValidationError as error:
+            raise BadInput(f"{path}, line {number}: {_first_mistake(error)}") from error
+        except AlabError as error:
+            raise BadInput(f"{path}, line {number}: {error}") from error
+        most_percent = max(most_percent, line.target_wt_percent or 0.0)
+    if 0 < most_percent <= 1:
+        raise BadInput(
+            f"{path}: target_wt_percent is nowhere above {most_percent:g}, so these seem to be "
+            "shares of 1; write percent, 62 for a share of 0.62, and 0 for a trace"
+        )
+    return attempts
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
+    """Rows by column, each with the number of its (last) line.
+
+    Raises:
+        BadInput: If the file cannot be read, holds no firing, or its heading is wrong.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            headings = [heading.strip() for heading in reader.fieldnames or ()]
+            reader.fieldnames = [_OTHER_NAMES.get(heading, heading) for heading in headings]
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(
             f"cannot read {path}: {error}; give a CSV file with a heading"
@@ -116,17 +154,39 @@ def read_tried(
             f"{path} holds no firing; write a heading such as "
             "precursors,temperature_c,target_wt_percent,phases and one line a firing"
         )
-    attempts: list[Attempt] = []
-    for number, row in enumerate(rows, start=2):
-        try:
-            attempts.append(
-                _attempt(Line.model_validate(row), target, limits, made_from, number)
+    try:
+        _check_headings(headings)
+    except BadInput as error:
+        raise BadInput(f"{path}, line 1: {error}") from error
+    return rows
+
+
+def _check_headings(headings: Sequence[str]) -> None:
+    """Refuse a heading of which a column would be passed over without a word.
+
+    Raises:
+        BadInput: If two name one column, one looks misspelled, or none holds a result.
+    """
+    named: dict[str, str] = {}
+    for heading in headings:
+        column = _OTHER_NAMES.get(heading, heading)
+        if column not in Line.model_fields:
+            if _LOOKS_KNOWN.search(heading.lower()):
+                raise BadInput(
+                    f"the column {heading!r} is not known; known are "
+                    f"{', '.join(Line.model_fields)}: rename it, or take it out"
+                )
+            continue
+        if column in named:
+            raise BadInput(
+                f"{named[column]} and {heading} are one column, {column}; keep one of them"
             )
-        except ValidationError as error:
-            raise BadInput(f"{path}, line {number}: {_first_mistake(error)}") from error
-        except AlabError as error:
-            raise BadInput(f"{path}, line {number}: {error}") from error
-    return attempts
+        named[column] = heading
+    if not named.keys() & set(_RESULTS):
+        raise BadInput(
+            f"no column tells what came of the firings; add {' or '.join(_RESULTS)}, and leave "
+            "it empty where nobody measured"
+        )
 
 
 def _attempt(
@@ -135,6 +195,7 @@ def _attempt(
     names = [name.strip() for name in re.split(r"[,+]", line.precursors) if name.strip()]
     for name in names:
         check_formula(name)
+        check_solid(name)
     return Attempt(
         sample=line.sample or f"line {number}",
         recipe=_recipe(line, names, target, limits),
@@ -193,19 +254,19 @@ def _most_even(names: Sequence[str], target: str) -> dict[str, float] | None:
 
 def _outcome(line: Line, target: str, made_from: float) -> Outcome | None:
     phases = _phases(line.phases) if line.phases else {}
-    if line.target_wt_percent is None and not phases:
+    found_percent = 100 * phases.get(reduced(target), 0.0)
+    percent = line.target_wt_percent
+    if percent is None and not phases:
         return None
-    if line.target_wt_percent is not None:
-        fraction = line.target_wt_percent / 100
-    else:
-        fraction = sum(s for f, s in phases.items() if reduced(f) == reduced(target))
-    outcome = outcome_of_shares(
-        target,
-        fraction,
-        {reduced(formula): share for formula, share in phases.items()},
-        made_from=made_from,
-        esd=_ESD,
-    )
+    if percent is None:
+        percent = found_percent
+    elif phases and abs(percent - found_percent) > _FARTHEST_APART_PERCENT:
+        raise BadInput(
+            f"target_wt_percent is {percent:g}, but of phases {line.phases!r} {target} is "
+            f"{found_percent:g} %; at most {_FARTHEST_APART_PERCENT:g} may lie between them. "
+            "Correct one of the two, or leave one empty"
+        )
+    outcome = outcome_of_shares(target, percent / 100, phases, made_from=made_from, esd=_ESD)
     return replace(outcome, verdict=Verdict.INCONCLUSIVE) if line.inconclusive else outcome
 
 
@@ -246,10 +307,11 @@ def outcome_of_shares(
 
 
 def _phases(text: str) -> Mapping[str, float]:
-    """Weight fractions out of ``BaTiO3 62, BaCO3 20``.
+    """Weight fractions by reduced formula, out of ``BaTiO3 62, BaCO3 20``.
 
     Raises:
-        BadInput: If it reads otherwise, or adds up to more than a whole.
+        BadInput: If it reads otherwise, names a phase twice, adds up to more than a whole, or
+            to so little that shares of 1 seem to be meant.
     """
     found: dict[str, float] = {}
     end = 0
@@ -257,7 +319,12 @@ def _phases(text: str) -> Mapping[str, float]:
         if match.start() != end:
             break
         check_formula(match["formula"])
-        found[match["formula"]] = float(match["percent"]) / 100
+        formula = reduced(match["formula"])
+        if formula in found:
+            raise BadInput(
+                f"phases {text!r} name {match['formula']} twice; name it once, with the sum"
+            )
+        found[formula] = float(match["percent"]) / 100
         end = match.end()
     if end != len(text.strip()):
         raise BadInput(
@@ -265,7 +332,14 @@ def _phases(text: str) -> Mapping[str, float]:
             "BaTiO3 62, BaCO3 20, TiO2 18"
         )
     if (total := 100 * sum(found.values())) > _MOST_PERCENT:
-        raise BadInput(f"phases {text!r} add up to {total:g} %, more than 100")
+        raise BadInput(
+            f"phases {text!r} add up to {total:g} %, more than 100; correct the percentages"
+        )
+    if 0 < total <= _MOST_AS_SHARES:
+        raise BadInput(
+            f"phases {text!r} add up to {total:g} %, so these seem to be shares of 1; write "
+            "weight percent, BaTiO3 62 for a share of 0.62, and name what the rest is"
+        )
     return found
 
 

@@ -80,16 +80,115 @@ def test_two_powders_of_one_metal_share_it(tmp_path: Path) -> None:
     assert moles == pytest.approx({"BaCO3": 0.5, "BaO2": 0.5, "TiO2": 1.0})
 
 
+def test_columns_of_ones_own_are_passed_over(tmp_path: Path) -> None:
+    (attempt,) = read(
+        tmp_path,
+        "operator, precursors ,temperature_c,target_wt_percent,pure,value_source,growth\n"
+        "Ada,BaCO3+TiO2,900,70,0,log,slow\n",
+    )
+    assert attempt.outcome is not None
+    assert attempt.outcome.target_weight_fraction == pytest.approx(0.7)
+
+
+def test_a_share_and_phases_may_differ_by_rounding(tmp_path: Path) -> None:
+    (attempt,) = read(
+        tmp_path,
+        "precursors,temperature_c,target_wt_percent,phases\n"
+        'BaCO3+TiO2,900,62,"Ba2Ti2O6 64.5, TiO2 35.5"\n',
+    )
+    assert attempt.outcome is not None
+    assert attempt.outcome.target_weight_fraction == pytest.approx(0.62)
+
+
+def test_a_trace_may_stand_beside_better_firings(tmp_path: Path) -> None:
+    attempts = read(
+        tmp_path,
+        "precursors,temperature_c,target_wt_percent,phases\n"
+        'BaCO3+TiO2,900,0.5,\nBaCO3+TiO2,1000,60,\nBaCO3+TiO2,600,,"BaTiO3 0"\n',
+    )
+    assert [a.outcome and a.outcome.target_weight_fraction for a in attempts] == [0.005, 0.6, 0]
+
+
+@pytest.mark.parametrize(
+    ("heading", "said"),
+    [
+        ("target wt %", "the column 'target wt %' is not known; known are precursors"),
+        ("yield", "'yield' is not known"),
+        ("target_wt_percent,Phases", "'Phases' is not known"),
+        ("target_wt_percent,dwell_min", "'dwell_min' is not known"),
+        ("phases,weight_fractions", "'weight_fractions' is not known"),
+        ("phases,temperature_C", "temperature_c and temperature_C are one column"),
+        ("phases,phases", "phases and phases are one column"),
+        (
+            "target_wt_percent,target_wt_pct",
+            "target_wt_percent and target_wt_pct are one column, target_wt_percent; keep one",
+        ),
+        ("operator", "add target_wt_percent or phases"),
+    ],
+)
+def test_a_heading_that_would_be_lost_is_refused(
+    tmp_path: Path, heading: str, said: str
+) -> None:
+    with pytest.raises(BadInput, match=r"tried\.csv, line 1: ") as caught:
+        read(tmp_path, f"precursors,temperature_c,{heading}\nBaCO3+TiO2,900,80\n")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            ',"BaTiO3 0.3, BaCO3 0.4, TiO2 0.3"',
+            "add up to 1 %, so these seem to be shares of 1",
+        ),
+        (",BaTiO3 1.0", "so these seem to be shares of 1"),
+        (',"BaTiO3 1.2.3"', "write formulas with weight percent"),
+        (',"BaTiO3 40, Ba2Ti2O6 30"', "name Ba2Ti2O6 twice"),
+        (
+            ',"BaTiO3 80, TiO2 40"',
+            "add up to 120 %, more than 100; correct the percentages",
+        ),
+        (
+            '90,"BaTiO3 10, TiO2 90"',
+            "target_wt_percent is 90, but of phases 'BaTiO3 10, TiO2 90' BaTiO3 is 10 %; "
+            "at most 3 may lie between them",
+        ),
+        ("90,BaCO3 80", "BaTiO3 is 0 %"),
+        ("nan,", "target_wt_percent is 'nan'"),
+        (",BaTiO3 30, BaCO3 70", "more cells than the heading"),
+    ],
+)
+def test_a_result_that_contradicts_itself_is_refused(
+    tmp_path: Path, row: str, said: str
+) -> None:
+    text = "precursors,temperature_c,target_wt_percent,phases\n\nBaCO3+TiO2,900," + row + "\n"
+    with pytest.raises(BadInput, match=r"tried\.csv, line 3: ") as caught:
+        read(tmp_path, text)
+    assert said in str(caught.value)
+
+
+def test_a_table_of_shares_is_refused(tmp_path: Path) -> None:
+    text = "precursors,temperature_c,target_wt_percent\nBaCO3+TiO2,900,0.3\nBaO+TiO2,900,0.9\n"
+    with pytest.raises(BadInput, match=r"nowhere above 0\.9, .* write percent"):
+        read(tmp_path, text)
+
+
+def test_a_gas_is_no_powder(tmp_path: Path) -> None:
+    text = "precursors,temperature_c,target_wt_percent\nBaCO3+TiO2+O2,900,30\n"
+    with pytest.raises(BadInput, match="line 2: O2 holds nothing but O"):
+        read(tmp_path, text)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "holds no firing"),
         ("precursors,temperature_c\n", "holds no firing"),
-        ('precursors\n"BaCO3, TiO2"\n', "line 2: the column temperature_c is missing"),
-        ("precursors,temperature_c\nBaCO3+TiO2,hot\n", "temperature_c is 'hot'"),
-        ("precursors,temperature_c\nBaCO3+TiO2,9000\n", "less than or equal to 2000"),
-        ("precursors,temperature_c\nBaCO3+Tio2,900\n", "'Tio2' is no chemical formula"),
-        ("precursors,temperature_c\nBaCO3+ZrO2,900\n", "bring no Ti for BaTiO3"),
+        ('precursors,phases\n"BaCO3, TiO2",\n', "line 2: the column temperature_c is missing"),
+        ("precursors,temperature_c,phases\nBaCO3+TiO2,hot\n", "temperature_c is 'hot'"),
+        ("precursors,temperature_c,phases\nBaCO3+TiO2,9000\n", "less than or equal to 2000"),
+        ("precursors,temperature_c,phases\nBaCO3+Tio2,900\n", "'Tio2' is no chemical formula"),
+        ("precursors,temperature_c,phases\nBaCO3+ZrO2,900\n", "bring no Ti for BaTiO3"),
         (
             "precursors,temperature_c,target_wt_percent\nBaCO3+TiO2,900,120\n",
             "target_wt_percent is '120'",
@@ -99,11 +198,7 @@ def test_two_powders_of_one_metal_share_it(tmp_path: Path) -> None:
             "write formulas with weight percent",
         ),
         (
-            'precursors,temperature_c,phases\nBaCO3+TiO2,900,"BaTiO3 80, TiO2 40"\n',
-            "add up to 120 %",
-        ),
-        (
-            "precursors,temperature_c,atmosphere\nBaCO3+TiO2,900,smoke\n",
+            "precursors,temperature_c,phases,atmosphere\nBaCO3+TiO2,900,,smoke\n",
             "atmosphere is 'smoke'",
         ),
     ],
