@@ -81,7 +81,9 @@ def optimize(
     """
     from planners.optimizer import decide_batch
     from planners.synthesis.recipes import propose
+    from planners.synthesis.screen import check_formula
 
+    check_formula(target)
     bench = read_bench(shelf, lab)
     if max_temperature_c is not None:
         bench = replace(bench, limits=bench.limits.ending_at(max_temperature_c))

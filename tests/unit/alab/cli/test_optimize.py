@@ -75,6 +75,9 @@ def test_mistakes_are_told(shell: Any, fired: Path, tmp_path: Path) -> None:
     assert ended.code == 2
     assert "line 3: temperature_c is 'hot'" in flat(ended.err)
     assert shell("optimize", "Xx2O3", "--tried", fired).code == 2
+    assert (
+        "'batio3' is no chemical formula" in shell("optimize", "batio3", "--tried", fired).err
+    )
     nowhere = shell("optimize", "BaTiO3", "--data-dir", tmp_path / "nothing")
     assert nowhere.code != 0
     assert nowhere.err
