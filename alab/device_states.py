@@ -34,10 +34,7 @@ class DeviceStates:
     def answers(self, name: str, identity: str = "") -> None:
         """A device that answers is ready; only people lift a quarantine."""
         self._silent.discard(name)
-        with self._store.begin() as session:
-            row = session.get(DeviceRow, name)
-            quarantined = row is not None and row.state == "quarantined"
-        if not quarantined:
+        if not self._is_quarantined(name):
             self._write(name, "ready", identity=identity)
 
     def answers_again(self, name: str) -> None:
@@ -46,9 +43,10 @@ class DeviceStates:
             self.answers(name)
 
     def fell_silent(self, name: str, note: str) -> None:
-        """Take a device that does not answer off."""
+        """Take a device that does not answer off; a quarantine outlasts silence too."""
         self._silent.add(name)
-        self._write(name, "offline", note=note)
+        if not self._is_quarantined(name):
+            self._write(name, "offline", note=note)
 
     def quarantine(self, name: str, note: str) -> None:
         """Keep a device out of use until a person has looked at it."""
@@ -72,6 +70,11 @@ class DeviceStates:
         """Raise an alarm about a device."""
         with self._store.begin() as session:
             raise_alarm(session, self._clock.now(), name, text)
+
+    def _is_quarantined(self, name: str) -> bool:
+        with self._store.begin() as session:
+            row = session.get(DeviceRow, name)
+            return row is not None and row.state == "quarantined"
 
     def _write(self, name: str, state: str, *, note: str = "", identity: str = "") -> None:
         with self._store.begin() as session:

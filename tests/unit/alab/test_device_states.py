@@ -2,10 +2,12 @@
 
 import pytest
 
+from alab.clock import VirtualClock
 from alab.errors import CommandRejected, DeviceError, DeviceFault, DeviceUnreachable
 from alab.gateway import Gateway
 from alab.laboratory import Laboratory
-from tests.acts import state_of
+from tests.acts import restarted, state_of
+from tests.fakes import Bench
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,26 @@ def test_device_that_answers_again_stays_in_quarantine(
     assert state_of(small_laboratory, "mixer") == "quarantined"
     gateway.states.declare("mixer", "ready", "oiled", by="anna")
     assert state_of(small_laboratory, "mixer") == "ready"
+
+
+def test_quarantine_outlasts_silence(gateway: Gateway, small_laboratory: Laboratory) -> None:
+    gateway.states.declare("furnace", "quarantined", "hands in it", by="anna")
+    gateway.states.fell_silent("furnace", "no answer")
+    assert gateway.states.silent == {"furnace"}
+    assert state_of(small_laboratory, "furnace") == "quarantined"
+    gateway.states.answers("furnace")
+    assert gateway.states.silent == set()
+    assert state_of(small_laboratory, "furnace") == "quarantined"
+
+
+async def test_quarantine_outlasts_a_restart_with_the_device_off(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    gateway.states.declare("arm", "quarantined", "anna is in its cell", by="anna")
+    bench.arm.off = True
+    again = restarted(small_laboratory, bench)
+    assert set(await clock.run(again.gateway.connect())) == {"arm"}
+    bench.arm.off = False
+    await clock.run(again.gateway.reconnect())
+    assert again.gateway.states.silent == set()
+    assert state_of(again, "arm") == "quarantined"
