@@ -9,15 +9,17 @@ field.addEventListener("input", () => {
   localStorage.setItem("operator", field.value.trim());
 });
 
-export async function get(path) {
-  const answer = await fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(await reason(answer));
-  return answer.json();
+// A laboratory that hangs is told from one that works; an act may wait for devices.
+const READING_LIMIT_MS = 5000, ACT_LIMIT_MS = 30000;
+
+export function get(path) {
+  return send(path, READING_LIMIT_MS, { headers: { Accept: "application/json" } });
 }
 
 // Returns whether it was done; tells the operator why if it was not.
-export async function post(path, body = {}) {
-  const by = field.value.trim();
+// Only what must not wait for a name, the emergency stop, says who signs without one.
+export async function post(path, body = {}, nameless = "") {
+  const by = field.value.trim() || nameless;
   if (!by) {
     field.classList.add("missing");
     field.focus();
@@ -25,16 +27,28 @@ export async function post(path, body = {}) {
     return false;
   }
   try {
-    const answer = await fetch(`/api/${path}`, {
+    await send(path, ACT_LIMIT_MS, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ by, ...body }),
     });
-    if (!answer.ok) throw new Error(await reason(answer));
     return true;
   } catch (error) {
     tell(error.message);
     return false;
+  }
+}
+
+async function send(path, limitMs, request) {
+  const signal = AbortSignal.timeout(limitMs);
+  try {
+    const answer = await fetch(`/api/${path}`, { ...request, signal });
+    if (!answer.ok) throw new Error(await reason(answer));
+    return await answer.json();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new Error(`The laboratory did not answer within ${limitMs / 1000} s; `
+      + "it may still do what was asked for: look before you ask again.");
   }
 }
 

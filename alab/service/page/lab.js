@@ -7,18 +7,22 @@ import { showSample } from "./sample.js";
 
 const PERIOD_MS = 1000;
 const LOG_LINES = 200;
+const STALE_AFTER_MS = 5000;
 let lastEvent = null;
 let log = [];
+let newsAt = Date.now();
 
 async function refresh() {
   try {
     const since = lastEvent === null ? "" : `?since=${lastEvent}`;
     show(await get(`floor${since}`));
+    newsAt = Date.now();
     byId("link").textContent = "";
   } catch {
-    byId("link").textContent = "no answer – asking again";
+    byId("link").textContent = `no news since ${new Date(newsAt).toLocaleTimeString()}`;
     byId("link").className = "badge is-bad";
   }
+  document.body.classList.toggle("stale", Date.now() - newsAt >= STALE_AFTER_MS);
   setTimeout(refresh, PERIOD_MS);
 }
 
@@ -237,7 +241,7 @@ byId("stop").addEventListener("click", async () => {
   const lines = ["Every device goes into its safe state: furnaces reset their programs and cool, "
     + "arms pause, the doser and the mixer stop. Nothing starts until the stop is released."];
   if (await confirmed("Stop every device now?", lines, "Stop everything")) {
-    await post("stop", { reason: "pressed on the lab page" });
+    await post("stop", { reason: "pressed on the lab page" }, "someone at the lab page");
   }
 });
 
