@@ -31,7 +31,7 @@ from alab.models import (
 )
 from planners.optimizer.strategy import powders
 from planners.optimizer.tried import outcome_of_shares
-from planners.synthesis.reactions import try_balance
+from planners.synthesis.reactions import metals, try_balance
 from planners.synthesis.screen import check_formula
 from planners.synthesis.thermo import (
     KJ_PER_MOL_PER_EV,
@@ -93,26 +93,34 @@ class ExperimentTable:
         return max(e.recipe.max_temperature_c for e in self.experiments)
 
 
-def read_table(path: Path, target: str) -> ExperimentTable:
+def read_table(path: Path, target: str | None = None) -> ExperimentTable:
     """Read a table of experiments on one target.
 
+    Args:
+        path: A CSV file with a heading.
+        target: Formula of the target; where nobody names it, an oxide of all metals of the
+            table stands in.
+
     Raises:
-        BadInput: If a column is missing or a value is no number; names the row.
+        BadInput: If a column is missing, a value is no number (names the row), or no row
+            holds a yield.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}; name a CSV file") from error
-    column = next((name for name in _YIELDS if rows and name in rows[0]), None)
-    if column is None or not {"precursors", "temperature_C"} <= set(rows[0]):
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} cannot be read: {error}; name a CSV file") from error
+    headings = set(reader.fieldnames or ()) if rows else set[str]()
+    column = next((name for name in _YIELDS if name in headings), None)
+    if column is None or not {"precursors", "temperature_C"} <= headings:
         raise BadInput(
             f"{path}: a table needs rows with the columns precursors, temperature_C and "
             f"{' or '.join(_YIELDS)}"
         )
     yields: dict[tuple[frozenset[str], float], list[float]] = {}
     spelt: dict[frozenset[str], tuple[str, ...]] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         try:
             names, at_c, fraction = _read_row(row, column)
         except BadInput as error:
@@ -121,6 +129,9 @@ def read_table(path: Path, target: str) -> ExperimentTable:
             key = frozenset(map(reduced, names))
             spelt.setdefault(key, names)
             yields.setdefault((key, at_c), []).append(fraction)
+    if not yields:
+        raise BadInput(f"{path}: no row holds a yield in {column}; add what was measured")
+    target = target or _oxide_of(path, spelt)
     known = _reactions(path.parent) or _by_energies(target, spelt.values())
     found = _phases(path.parent)
     experiments = []
@@ -137,6 +148,13 @@ def read_table(path: Path, target: str) -> ExperimentTable:
     kept = _everywhere(experiments)
     kept.sort(key=lambda e: (-e.recipe.score, sorted(powders(e.recipe)), _at_c(e)))
     return ExperimentTable(name=path.stem, target=target, experiments=tuple(kept))
+
+
+def _oxide_of(path: Path, sets: Iterable[frozenset[str]]) -> str:
+    held = frozenset[str]().union(*(metals(name) for names in sets for name in names))
+    if not held:
+        raise BadInput(f"{path}: no precursor holds a metal; name powders")
+    return f"{''.join(sorted(held))}O{len(held)}"
 
 
 def hottest_first(table: ExperimentTable) -> ExperimentTable:

@@ -17,6 +17,7 @@ repository; figures without data are left out, with a line that says so.
 import argparse
 import csv
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ from planners.optimizer.orders import DrivingForceOrder, RandomOrder
 from planners.optimizer.phase_informed import PhaseInformed
 from planners.optimizer.strategy import Strategy
 from planners.optimizer.usual import usual_firing
-from planners.synthesis.reactions import metals
+from planners.synthesis.screen import check_formula
 from planners.synthesis.thermo import reduced
 
 DEFAULT_DATA = (
@@ -72,8 +73,15 @@ class Contestant:
 
 
 def main() -> None:
-    """Measure, print, and write."""
-    options = _options()
+    """Measure, print, and write; a table that cannot be read ends it with 2."""
+    try:
+        _measure(_options())
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _measure(options: argparse.Namespace) -> None:
     seeds = QUICK_SEEDS if options.quick else SEEDS
     figures: dict[str, Figure] = {}
     measurements: dict[str, Callable[[], dict[str, Figure]]] = {
@@ -119,11 +127,24 @@ def _tables(data: Path, seeds: int) -> dict[str, Figure]:
 
 
 def _other_table(path: Path, target: str | None, seeds: int) -> dict[str, Figure]:
-    formula = target or _product(path.parent) or _oxide_of(path)
+    if target is not None:
+        check_formula(target)
+    formula = target or _product(path.parent)
     table = read_table(path, formula)
+    if formula is None:
+        print(
+            f"{path}: no target is named; {table.target} stands in. Name it with "
+            "--target FORMULA."
+        )
+    if not any(e.fraction for e in table.experiments):
+        print(f"Figures of {path} are left out: no firing gave any {table.target} to find.")
+        return {}
     runs = race(table, path.parent, seeds)
     figures = _best_figures("ntmo", runs)
-    return _pure_figures("ybco", runs, {}) | figures if table.pure else figures
+    if not table.pure:
+        print(f"Figures of pure firings are left out: no firing of {path} gave a pure target.")
+        return figures
+    return _pure_figures("ybco", runs, {}) | figures
 
 
 def race(table: ExperimentTable, folder: Path, seeds: int) -> dict[str, list[Run]]:
@@ -212,7 +233,10 @@ def _pure_figures(
 ) -> dict[str, Figure]:
     ours = runs[OURS]
     total = sum(found >= 0.995 for found in ours[0].fractions)
-    counts = {"first_pure": 1, "five_pure": min(5, total), "all_pure": total}
+    counts = {"first_pure": 1, "five_pure": 5, "all_pure": total}
+    if total < 5:
+        print(f"{name}_five_pure is left out: {total} of the firings gave a pure target.")
+        del counts["five_pure"]
     figures = {
         f"{name}_{what}": _figure(runs, lambda r, n=n: r.firings_to_pure(n), goals.get(what))
         for what, n in counts.items()
@@ -270,23 +294,6 @@ def _with_more_oxygen(
     more = Composition(wanted)["O"] - Composition(known)["O"]
     if known in energies and "O2" in energies:
         yield wanted, energies[known] + more / 2 * energies["O2"]
-
-
-def _oxide_of(path: Path) -> str:
-    """A stand-in for a target that nobody named: an oxide of all metals of the table.
-
-    Raises:
-        BadInput: If the file has no column of precursors.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            named = [row["precursors"] for row in csv.DictReader(file)]
-    except (OSError, KeyError) as error:
-        raise BadInput(f"{path}: no column precursors can be read ({error})") from error
-    held = frozenset[str]().union(*(metals(p.strip()) for s in named for p in s.split(",")))
-    formula = f"{''.join(sorted(held))}O{len(held)}"
-    print(f"{path}: no target is named; {formula} stands in. Name it with --target FORMULA.")
-    return formula
 
 
 def _product(folder: Path) -> str | None:
