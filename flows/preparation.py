@@ -25,6 +25,12 @@ from flows.stage import leased, stage
 TOLERANCE_PERCENT = 1.0
 MOST_TOP_UPS = 3
 ABSOLUTE_TOLERANCE_MG = 0.5
+LARGEST_SHORTFALL_PERCENT = 10.0
+"""What may be missing where it is too little to be dosed; more is no sample of its recipe."""
+
+LEAST_CREDIBLE_MG = -1.0
+LARGEST_OVERSHOOT_PERCENT, LARGEST_OVERSHOOT_MG = 20.0, 5.0
+"""A dose beyond both together was not a dose: the pan was touched, or its zero was lost."""
 
 
 @stage("prepare")
@@ -107,16 +113,22 @@ async def _dose(
     arm: str,
     lease: Lease,
 ) -> None:
-    """Dose one precursor; whatever is missing by weight is topped up, never guessed."""
+    """Dose one precursor; whatever is missing by weight is topped up, never guessed.
+
+    Raises:
+        DeviceFault: If it cannot be weighed in; the doser is quarantined then.
+    """
     formula, wanted_mg = precursor.formula, precursor.mass_mg
     device = laboratory.gateway.device(doser)
     assert isinstance(device, Doser)  # noqa: S101
+    tolerated_mg = max(wanted_mg * TOLERANCE_PERCENT / 100, ABSOLUTE_TOLERANCE_MG)
+    smallest_mg = laboratory.lab.devices[doser].min_dose_mg
     for attempt in range(1 + MOST_TOP_UPS):
         missing_mg = wanted_mg - _dosed_mg(laboratory, sample, formula)
-        tolerated_mg = max(wanted_mg * TOLERANCE_PERCENT / 100, ABSOLUTE_TOLERANCE_MG)
-        smallest_mg = laboratory.lab.devices[doser].min_dose_mg
-        if missing_mg <= tolerated_mg or (attempt and missing_mg < smallest_mg):
+        if missing_mg <= tolerated_mg:
             return
+        if attempt and missing_mg < smallest_mg:
+            break
         key = f"{sample}/prepare/dose {formula}/{attempt}"
         progress = laboratory.gateway.status(key)
         if progress not in ("pending", "running"):
@@ -128,8 +140,39 @@ async def _dose(
             # a dose that runs is measured from the mass that stands in its intent
             before_mg=0.0 if progress == "running" else (await device.weigh()).mass_mg,
         )
-        effect = _Dosed(sample, precursor, laboratory.clock.now())
-        await laboratory.gateway.perform(key, doser, dose, lease=lease, effect=effect)
+        effect = _Dosed(sample, precursor, dose.mass_mg, laboratory.clock.now())
+        result = await laboratory.gateway.perform(key, doser, dose, lease=lease, effect=effect)
+        if not _is_credible(result["dosed_mg"], dose.mass_mg):
+            raise _distrusted(
+                laboratory,
+                doser,
+                f"a dose of {dose.mass_mg:g} mg {formula} weighed {result['dosed_mg']:g} mg, "
+                "which cannot be: was its zero lost, or the pan touched? Look at the balance; "
+                f"{dose.mass_mg:g} mg were booked off the shelf",
+            )
+    missing_mg = wanted_mg - _dosed_mg(laboratory, sample, formula)
+    largest_mg = min(smallest_mg, wanted_mg * LARGEST_SHORTFALL_PERCENT / 100)
+    if missing_mg > max(tolerated_mg, largest_mg):
+        head = laboratory.lab.precursors[formula].head
+        raise _distrusted(
+            laboratory,
+            doser,
+            f"{missing_mg:.1f} mg of {wanted_mg:g} mg {formula} are missing after the last "
+            f"top-up; see whether head {head} is empty or blocked",
+        )
+
+
+def _is_credible(dosed_mg: float, asked_mg: float) -> bool:
+    """Whether a difference of two weighings can be what a head gave."""
+    overshoot_mg = asked_mg * LARGEST_OVERSHOOT_PERCENT / 100 + LARGEST_OVERSHOOT_MG
+    return LEAST_CREDIBLE_MG <= dosed_mg <= asked_mg + overshoot_mg
+
+
+def _distrusted(laboratory: Laboratory, doser: str, text: str) -> DeviceFault:
+    """Keep a doser out of use until a person has looked; returns what to raise."""
+    error = DeviceFault(doser, text)
+    laboratory.gateway.states.failed(doser, error)
+    return error
 
 
 async def _mount(
@@ -147,19 +190,27 @@ async def _mount(
     await laboratory.gateway.perform(key, arm, mount, lease=lease)
     mounted = await device.mounted_substance()
     if mounted != formula:
-        raise DeviceFault(
-            doser, f"head {head} should hold {formula}, but says {mounted}; check it"
-        )
+        text = f"head {head} should hold {formula}, but says {mounted}; check it"
+        raise _distrusted(laboratory, doser, text)
 
 
 class _Dosed:
-    """Books what was weighed: onto the sample, off the shelf."""
+    """Books what was weighed: onto the sample, off the shelf.
 
-    def __init__(self, sample: str, precursor: PrecursorAmount, at: datetime) -> None:
-        self._sample, self._precursor, self._at = sample, precursor, at
+    Of a weighing that cannot be right only what was asked for is booked, off the shelf.
+    """
+
+    def __init__(
+        self, sample: str, precursor: PrecursorAmount, asked_mg: float, at: datetime
+    ) -> None:
+        self._sample, self._precursor = sample, precursor
+        self._asked_mg, self._at = asked_mg, at
 
     def __call__(self, session: Session, result: dict[str, Any]) -> None:
         formula = self._precursor.formula
+        if not _is_credible(result["dosed_mg"], self._asked_mg):
+            session.get_one(StockRow, formula).amount -= self._asked_mg
+            return
         row = session.scalar(
             select(DoseRow).where(DoseRow.sample == self._sample, DoseRow.formula == formula)
         )
