@@ -3,7 +3,8 @@
 Requests are served by priority, then age. A younger request may overtake an older one that
 cannot be served yet, but only until the older has waited ``PATIENCE_S``: from then on what
 it needs is kept back for it, so a wide request waits a bounded time. As no stage asks for
-more while it holds, two stages can never wait for each other.
+more while it holds, two stages can never wait for each other. While the emergency stop is
+latched nothing is granted: whoever asks waits where it is.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from alab.clock import Clock, Signal
 from alab.errors import AlabError
 from alab.life import TERMINAL
+from alab.store.records import read_setting
 from alab.store.store import Store
 from alab.store.tables import (
     DeviceRow,
@@ -32,6 +34,8 @@ from alab.store.tables import (
 
 PATIENCE_S = 1800.0
 UNSETTLED = ("pending", "running", "unknown")
+STOP = "emergency_stop"
+"""The setting that says why the emergency stop is latched; empty while it is not."""
 ACTIVE_FIRING = ("loading", "heating", "cooling", "unloading")
 
 
@@ -157,6 +161,7 @@ class Claims:
         self._clock = clock
         self._pending: list[Pending] = []
         self._leases: dict[int, Lease] = {}
+        self._ended: list[int] = []
         self._numbers = itertools.count()
 
     def revoke_earlier_leases(self) -> None:
@@ -184,9 +189,9 @@ class Claims:
             number=next(self._numbers),
             signal=self._clock.signal(),
         )
-        self._pending.append(request)
-        self.grant()
         try:
+            self._pending.append(request)
+            self.grant()
             while request.lease is None:
                 if request.cancelled:
                     raise ClaimCancelled(request.cancelled)
@@ -201,17 +206,13 @@ class Claims:
         return request.lease
 
     def release(self, lease: Lease) -> None:
-        """Give everything back; slots that a crucible or sample keeps stay with it."""
+        """Give everything back; slots that a crucible or sample keeps stay with it.
+
+        What cannot be written now, as the database is locked, is written with the next grant.
+        """
         if self._leases.pop(lease.token, None) is None:
             return
-        with self._store.begin() as session:
-            row = session.get_one(LeaseRow, lease.token)
-            row.released_at = self._clock.now()
-            session.execute(
-                update(SlotRow)
-                .where(SlotRow.reserved_by == f"lease {lease.token}")
-                .values(reserved_by=None)
-            )
+        self._ended.append(lease.token)
         self.grant()
 
     def withdraw(self, owner: str, reason: str) -> None:
@@ -241,6 +242,7 @@ class Claims:
         with self._store.begin() as session:
             free = self._free(session, request.claim.owner)
             lacking = free.lacks(request.claim)
+            stop = read_setting(session, STOP)
             states = {row.name: row for row in session.scalars(select(DeviceRow))}
             interrupted = _interrupted(session)
         holders = {
@@ -248,7 +250,7 @@ class Claims:
             for lease in self._leases.values()
             for device in lease.claim.devices
         }
-        words: list[str] = []
+        words = [f"the emergency stop to be reset ({stop})"] if stop else []
         for item in lacking:
             if item in holders:
                 words.append(f"{item}, held by {holders[item]}")
@@ -262,26 +264,32 @@ class Claims:
 
     def grant(self) -> None:
         """Grant what can be granted; call it whenever something became free."""
-        if not self._pending:
+        if not self._pending and not self._ended:
             return
         now = self._clock.now()
         with self._store.begin() as session:
-            free = self._free(session, None)
-            bound = _bound_devices(session)
-            ready, amounts = _ready(session), _amounts(session)
-            eligible = [
-                p
-                for p in self._pending
-                if not p.cancelled and _is_within_reach(p.claim, ready, bound, amounts)
+            for token in self._ended:
+                _write_end(session, token, now)
+            chosen = [] if read_setting(session, STOP) else self._choose(session, now)
+            granted = [
+                (request, self._write(session, request.claim, now)) for request in chosen
             ]
-            granted = choose(eligible, free, now)
-            for request in granted:
-                request.lease = self._write(session, request.claim, now)
-        for request in granted:
-            assert request.lease is not None  # noqa: S101
-            self._leases[request.lease.token] = request.lease
+        self._ended.clear()
+        for request, lease in granted:
+            request.lease = lease
+            self._leases[lease.token] = lease
             self._pending.remove(request)
             request.signal.set()
+
+    def _choose(self, session: Session, now: datetime) -> list[Pending]:
+        bound = _bound_devices(session)
+        ready, amounts = _ready(session), _amounts(session)
+        eligible = [
+            p
+            for p in self._pending
+            if not p.cancelled and _is_within_reach(p.claim, ready, bound, amounts)
+        ]
+        return choose(eligible, self._free(session, None), now)
 
     def _write(self, session: Session, claim: Claim, now: datetime) -> Lease:
         row = LeaseRow(
@@ -317,6 +325,13 @@ class Claims:
             for item, amount in lease.claim.stock.items():
                 stock[item] = stock.get(item, 0.0) - amount
         return Free(devices=ready, places=places, stock=stock)
+
+
+def _write_end(session: Session, token: int, now: datetime) -> None:
+    session.get_one(LeaseRow, token).released_at = now
+    session.execute(
+        update(SlotRow).where(SlotRow.reserved_by == f"lease {token}").values(reserved_by=None)
+    )
 
 
 def _ready(session: Session) -> set[str]:

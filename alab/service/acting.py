@@ -6,7 +6,7 @@ What only writes is called as it is; what waits for devices goes through :func:`
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -96,10 +96,23 @@ class StopRequest(Signed):
     reason: str = Field("asked for", min_length=1, max_length=500)
 
 
+Unit = Literal["mg", "pieces"]
+MOST_IN_STOCK = 1e7
+"""10 kg of a powder; more is a slip of the keyboard."""
+
+
 class RefillRequest(Signed):
     """More of a consumable: milligrams of a powder, or pieces."""
 
-    amount: float = Field(gt=0, le=1e7)
+    amount: float = Field(gt=0, le=MOST_IN_STOCK, allow_inf_nan=False)
+    unit: Unit
+
+
+class CountRequest(Signed):
+    """How much of a consumable there is."""
+
+    amount: float = Field(ge=0, le=MOST_IN_STOCK, allow_inf_nan=False)
+    unit: Unit
 
 
 def acting_routes(laboratory: Laboratory, start_campaign: StartCampaign) -> APIRouter:
@@ -172,8 +185,13 @@ def _floor_routes(laboratory: Laboratory) -> APIRouter:
 
     @routes.post("/stock/{item}/refill")
     async def refill(item: str, request: RefillRequest) -> Table:
-        left = operator.refill(item, request.amount, by=request.by)
-        return {"item": item, "left": left}
+        left = operator.refill(item, request.amount, request.unit, by=request.by)
+        return {"item": item, "left": left, "unit": request.unit}
+
+    @routes.post("/stock/{item}/count")
+    async def count(item: str, request: CountRequest) -> Table:
+        operator.count(item, request.amount, request.unit, by=request.by)
+        return {"item": item, "left": request.amount, "unit": request.unit}
 
     gateway = laboratory.gateway
 
@@ -221,6 +239,7 @@ def _floor_routes(laboratory: Laboratory) -> APIRouter:
         if not gateway.stopped:
             raise BadInput("the laboratory is not stopped; there is nothing to reset")
         gateway.reset_stop(by=request.by)
+        laboratory.claims.grant()
         laboratory.changed.set()
         return {"stopped": gateway.stopped}
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from alab.claims import PATIENCE_S, Claim, ClaimCancelled, Claims, Free, Lease, Pending, choose
 from alab.clock import VirtualClock
@@ -372,3 +374,74 @@ async def test_restart_voids_leases_but_not_what_samples_keep(
     with store.begin() as session:
         assert session.get_one(LeaseRow, old.token).released_at is not None
         assert session.get_one(StockRow, "TiO2").amount == 5000.0
+
+
+async def test_nothing_is_granted_while_the_stop_is_latched(
+    small_laboratory: Laboratory, clock: VirtualClock
+) -> None:
+    claims, gateway = small_laboratory.claims, small_laboratory.gateway
+
+    async def main() -> None:
+        await gateway.emergency_stop("smoke", by="anna")
+        task = clock.spawn(claims.acquire(claim("s", "xrd")), name="s")
+        await clock.sleep(PATIENCE_S + 1)
+        claims.grant()
+        await clock.sleep(1)
+        assert not task.done()
+        (request,) = claims.waiting()
+        assert claims.missing(request) == ["the emergency stop to be reset (smoke, by anna)"]
+        gateway.reset_stop(by="anna")
+        claims.grant()
+        await clock.join(task)
+        assert claims.is_valid(task.result(), "xrd")
+
+    await clock.run(main())
+
+
+@contextmanager
+def locked(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Somebody else writes into the database for longer than we wait."""
+
+    def begin() -> NoReturn:
+        raise OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(laboratory.store, "begin", begin)
+        with pytest.raises(OperationalError):
+            yield
+
+
+async def test_claim_that_could_not_be_written_is_asked_by_nobody(
+    small_laboratory: Laboratory, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = small_laboratory.claims
+
+    async def main() -> None:
+        with locked(small_laboratory, monkeypatch):
+            await claims.acquire(claim("unlucky", "arm"))
+        assert not claims.waiting()
+        lease = await claims.acquire(claim("lucky", "arm"))
+        assert claims.is_valid(lease, "arm")
+
+    async with asyncio.timeout(5):
+        await clock.run(main())
+
+
+async def test_lease_whose_end_could_not_be_written_ends_with_the_next_grant(
+    small_laboratory: Laboratory, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = small_laboratory.claims
+
+    async def main() -> None:
+        first = await claims.acquire(claim("first", "arm", places={"rack": 1}))
+        with locked(small_laboratory, monkeypatch):
+            claims.release(first)
+        assert not claims.is_valid(first, "arm")
+        second = await claims.acquire(claim("second", "arm"))
+        assert reserved(small_laboratory) == []
+        with small_laboratory.store.begin() as session:
+            held = session.scalars(select(LeaseRow.id).where(LeaseRow.released_at.is_(None)))
+            assert list(held) == [second.token]
+
+    async with asyncio.timeout(5):
+        await clock.run(main())

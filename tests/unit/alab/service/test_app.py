@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from alab.claims import Claim
 from alab.clock import Clock, VirtualClock
 from alab.errors import DeviceUnreachable
 from alab.lab import LabDefinition
@@ -303,6 +304,18 @@ async def test_an_emergency_stop_takes_laboratory_time_and_stays(
     assert doser.safe_after_s == pytest.approx(40.0)
     assert (await http.get("/api/lab")).json()["stopped"]
     assert (await http.post("/api/stop/reset", json=BY)).json() == {"stopped": ""}
+
+
+async def test_reset_grants_what_waited(
+    http: httpx.AsyncClient, laboratory: Laboratory, clock: VirtualClock
+) -> None:
+    await http.post("/api/stop", json=BY)
+    wanted = Claim(owner=SR, stage="test", devices=frozenset({"xrd"}))
+    task = clock.spawn(laboratory.claims.acquire(wanted), name="waits")
+    await http.post("/api/alarms/1/acknowledge", json=BY)
+    assert not task.done()
+    await http.post("/api/stop/reset", json=BY)
+    assert (await task).claim == wanted
 
 
 async def test_what_waits_for_devices_takes_its_turn_among_the_others(
