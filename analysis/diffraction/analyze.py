@@ -23,7 +23,7 @@ from analysis.diffraction.library import (
     references,
     same_formula,
 )
-from analysis.diffraction.measured import Measured, prepare
+from analysis.diffraction.measured import Measured, gaps_deg, prepare
 from analysis.diffraction.ordering import Ordering, claims_of, ordering, with_parents
 from analysis.diffraction.pattern import CU_KALPHA1_ANG, Pattern
 from analysis.diffraction.profile import DISPLACEMENT, Instrument
@@ -51,6 +51,7 @@ _OF_AIR = frozenset({"O", "C", "H", "N"})
 _RANGE_STEP_DEG = 10.0
 _LEAST_POINTS = 50
 _KALPHA_RATIO = 1.5444274 / CU_KALPHA1_ANG
+_GAPS_NAMED = 3
 
 
 def analyze(
@@ -367,6 +368,13 @@ def _assumptions(pattern: Pattern, present: list[Reference]) -> tuple[str, ...]:
     told: list[str] = []
     if not pattern.wavelength_stated:
         told.append("The file states no wavelength: Cu Kα was assumed.")
+    gaps = gaps_deg(pattern.two_theta_deg)
+    if gaps:
+        places = ", ".join(f"{low:.2f}° to {high:.2f}°" for low, high in gaps[:_GAPS_NAMED])
+        more = f" and in {len(gaps) - _GAPS_NAMED} gaps more" if len(gaps) > _GAPS_NAMED else ""
+        told.append(
+            f"Nothing was measured from {places}{more}: what phases show there is not known."
+        )
     if rough := [reference.stem for reference in present if not reference.measured]:
         told.append(
             f"The atoms of {', '.join(rough)} were placed by bond valence in the published "

@@ -195,7 +195,7 @@ def _scaled(phase: PhaseAmount, factor: float, relative: float) -> PhaseAmount:
 
 
 def _binned(measured: Measured, bragg: Array) -> tuple[Array, Array, Array]:
-    """Angle, what the lines leave, and its standard deviation, in bins."""
+    """Angle, what the lines leave, and its standard deviation, in bins without a gap."""
     width = max(1, round(_BIN_DEG / measured.grid.step_deg))
     count = measured.used // width
     used = slice(0, count * width)
@@ -208,7 +208,8 @@ def _binned(measured: Measured, bragg: Array) -> tuple[Array, Array, Array]:
         + (0.01 * np.median(left)) ** 2
     )
     angle = measured.two_theta_deg[used].reshape(count, width).mean(axis=1)
-    return angle, np.median(left, axis=1), spread
+    seen = np.isfinite(spread)
+    return angle[seen], np.median(left, axis=1)[seen], spread[seen]
 
 
 def _baseline(angle: Array) -> Array:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.pattern import Pattern
@@ -16,18 +17,21 @@ BACKGROUND = 14
 MODEL_ERROR = 0.05
 """Share of the net counts by which profiles are taken to be wrong; tempers strong peaks."""
 _LOWEST_DEG, _WIDEST_DEG = 8.0, 112.0
+_GAP_STEPS = 5.0
+"""Points further apart than this many steps have a gap between them."""
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A pattern on an even axis of fixed length; padding has weight 0.
+    """A pattern on an even axis of fixed length; padding and gaps have weight 0.
 
     Attributes:
         grid: First angle and step.
-        used: How many of the points are measured.
-        counts: Shape (POINTS,).
+        used: How many of the points lie on the pattern, gaps included.
+        counts: Shape (POINTS,); a straight line where nothing was measured.
         weights: 1 / (variance + model error²), shape (POINTS,).
-        variance: Of the counts, shape (POINTS,).
+        variance: Of the counts, shape (POINTS,); infinite where nothing was measured.
         basis: Background columns, shape (POINTS, BACKGROUND).
         instrument: What measured it.
     """
@@ -42,8 +46,13 @@ class Measured:
 
     @property
     def two_theta_deg(self) -> Array:
-        """Angles of the measured points."""
+        """Angles of the used points."""
         return self.grid.start_deg + self.grid.step_deg * np.arange(self.used)
+
+    @property
+    def seen(self) -> NDArray[np.intp]:
+        """Which of the used points were measured, shape (n,)."""
+        return np.flatnonzero(np.isfinite(self.variance[: self.used]))
 
 
 def prepare(pattern: Pattern, instrument: Instrument) -> Measured:
@@ -53,11 +62,9 @@ def prepare(pattern: Pattern, instrument: Instrument) -> Measured:
     keep = (angle >= start) & (angle <= start + _WIDEST_DEG)
     if np.sum(keep) >= 50:
         angle, counts, variance = angle[keep], counts[keep], variance[keep]
-    step = (angle[-1] - angle[0]) / (len(angle) - 1)
-    even = angle[0] + step * np.arange(len(angle))
-    if np.max(np.abs(even - angle)) > 0.2 * step:
-        counts, variance = np.interp(even, angle, counts), np.interp(even, angle, variance)
-    grid, used, binned, binned_variance = _binned(float(even[0]), step, counts, variance)
+    first, counts, variance, empty = _evenly(angle, counts, variance)
+    grid, used, (binned, binned_variance, hollow) = _binned(first, (counts, variance, empty))
+    binned_variance = np.where(hollow > _ROUNDING, np.inf, binned_variance)
     net = np.maximum(binned - baseline(binned, round(1.5 / grid.step_deg)), 0.0)
     spread = np.maximum(binned_variance, 1.0) + (MODEL_ERROR * net) ** 2
     return Measured(
@@ -71,22 +78,46 @@ def prepare(pattern: Pattern, instrument: Instrument) -> Measured:
     )
 
 
-def _binned(
-    start_deg: float, step_deg: float, counts: Array, variance: Array
-) -> tuple[Grid, int, Array, Array]:
-    """Sum counts into at most POINTS even bins; a point on an edge is shared out."""
-    if len(counts) <= POINTS:
-        return Grid(start_deg, step_deg), len(counts), counts, variance
-    edges = np.arange(len(counts) + 1, dtype=float)
-    wanted = np.linspace(0.0, len(counts), POINTS + 1)
-    factor = len(counts) / POINTS
+def gaps_deg(two_theta_deg: Array) -> list[tuple[float, float]]:
+    """Last point before and first point after each range that was not measured."""
+    wide = _wide(two_theta_deg)
+    ends = zip(two_theta_deg[:-1][wide], two_theta_deg[1:][wide], strict=True)
+    return [(float(low), float(high)) for low, high in ends]
+
+
+def _wide(two_theta_deg: Array) -> NDArray[np.bool_]:
+    apart = np.diff(two_theta_deg)
+    return apart > _GAP_STEPS * np.median(apart)
+
+
+def _evenly(angle: Array, counts: Array, variance: Array) -> tuple[Grid, Array, Array, Array]:
+    """The pattern at even angles, and 1 where nothing was measured there, else 0."""
+    wide, span = _wide(angle), angle[-1] - angle[0]
+    step = float(span - np.diff(angle)[wide].sum()) / (len(angle) - 1 - int(wide.sum()))
+    even = angle[0] + step * np.arange(round(span / step) + 1)
+    empty = np.zeros(len(even))
+    for low, high in gaps_deg(angle):
+        empty[(even > low + step / 2) & (even < high - step / 2)] = 1.0
+    if len(even) != len(angle) or np.max(np.abs(even - angle)) > 0.2 * step:
+        counts, variance = np.interp(even, angle, counts), np.interp(even, angle, variance)
+    return Grid(float(even[0]), step), counts, variance, empty
+
+
+def _binned(fine: Grid, columns: tuple[Array, ...]) -> tuple[Grid, int, tuple[Array, ...]]:
+    """Sum columns into at most POINTS even bins; a point on an edge is shared out."""
+    count = len(columns[0])
+    if count <= POINTS:
+        return fine, count, columns
+    edges = np.arange(count + 1, dtype=float)
+    wanted = np.linspace(0.0, count, POINTS + 1)
+    factor = count / POINTS
 
     def summed(values: Array) -> Array:
         total = np.concatenate([[0.0], np.cumsum(values)])
         return np.diff(np.interp(wanted, edges, total))
 
-    grid = Grid(start_deg + step_deg * (factor - 1) / 2, step_deg * factor)
-    return grid, POINTS, summed(counts), summed(variance)
+    grid = Grid(fine.start_deg + fine.step_deg * (factor - 1) / 2, fine.step_deg * factor)
+    return grid, POINTS, tuple(summed(column) for column in columns)
 
 
 def baseline(counts: Array, half_window: int) -> Array:

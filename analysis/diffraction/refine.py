@@ -273,6 +273,7 @@ def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit
     root = np.sqrt(measured.weights)
     bragg = amounts @ np.asarray(drawn)[:count]
     residual = (measured.counts - bragg - measured.basis @ background) * root
+    seen = measured.seen
     solved = np.concatenate([amounts, background])
     right = normal[linear, -1]
     chi2 = (
@@ -286,7 +287,7 @@ def _evaluate(measured: Measured, fit: Fit, phases: Array, shared: Array) -> Fit
         background=background,
         chi2=float(max(chi2, 1e-9)),
         penalty=penalty(phases[:count], shared, fit.instrument),
-        temperature=temperature_of(residual[: measured.used], (bragg * root)[: measured.used]),
+        temperature=temperature_of(residual[seen], (bragg * root)[seen]),
         normal=normal,
     )
 
@@ -325,7 +326,7 @@ def tolerant(measured: Measured, fit: Fit) -> tuple[Measured, float]:
     residual = (measured.counts - bragg - background) * root
     unknown = unknown_peaks(residual, bragg * root)
     held = np.where(unknown, (OUTSTANDING / np.maximum(residual, 1e-9)) ** 2, 1.0)
-    share = float(np.mean(unknown[: measured.used]))
+    share = float(np.mean(unknown[measured.seen]))
     return replace(measured, weights=measured.weights * held), share
 
 

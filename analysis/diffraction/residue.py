@@ -15,7 +15,8 @@ def misfit(measured: Measured, calculated: Array, background: Array) -> float:
     points give of themselves; n′ leaves two standard deviations of that to chance.
     """
     counts, weights = measured.counts[: measured.used], 1 / measured.variance[: measured.used]
-    noise, chance = measured.used, 2 * np.sqrt(2 * measured.used)
+    noise = len(measured.seen)
+    chance = 2 * np.sqrt(2 * noise)
     net = np.sum(weights * (counts - background) ** 2) - noise
     missed = np.sum(weights * (counts - calculated) ** 2) - noise - chance
     return float(np.sqrt(max(missed, 0.0) / max(net, chance)))
@@ -42,7 +43,9 @@ def unexplained(
     stripped = counts - np.minimum(
         baseline(counts, round(1.5 / measured.grid.step_deg)), counts
     )
-    net = max(float(bragg.sum()), float(stripped.sum()) * 0.5, 1e-9) + outstanding.sum()
+    seen = measured.seen
+    net = max(float(bragg[seen].sum()), float(stripped[seen].sum()) * 0.5, 1e-9)
+    net += outstanding.sum()
     places: list[float] = []
     rest = outstanding.copy()
     for _ in range(5):
@@ -61,5 +64,5 @@ def signal(measured: Measured) -> float:
     kernel = np.ones(3)
     net = np.convolve(counts - stripped, kernel, mode="valid")
     spread = np.sqrt(np.convolve(measured.variance[: measured.used], kernel, mode="valid"))
-    excess = net / spread
+    excess = (net / spread)[np.isfinite(spread)]
     return float(np.max(excess) - 2 * np.median(excess))

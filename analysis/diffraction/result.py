@@ -93,7 +93,7 @@ class Analysis:
     Attributes:
         outcome: Phases, figures of merit and verdict.
         two_theta_deg: Even axis; the measured points, binned.
-        observed: Counts.
+        observed: Counts; a straight line where nothing was measured.
         calculated: Refined pattern.
         background: Its smooth part.
         contributions: One for each phase, in the order of ``outcome.phases``.

@@ -133,6 +133,21 @@ def test_displacement_and_cell_are_refined() -> None:
     assert found.contributions[0].cell[2] == pytest.approx(6.0177, rel=5e-4)
 
 
+def test_a_phase_is_found_by_its_other_lines_where_a_gap_hides_the_strongest() -> None:
+    whole = mixture({"BaTiO3": 0.35, "TiO2": 0.65}, seed=17)
+    outside = (ANGLE < 30.5) | (ANGLE > 32.5)  # BaTiO3 101 and 110 stand at 31.5°
+    cut = replace(
+        whole,
+        two_theta_deg=ANGLE[outside],
+        counts=whole.counts[outside],
+        esd=whole.esd[outside],
+    )
+    outcome = analyze(cut, elements=["Ba", "Ti", "O"], target="BaTiO3").outcome
+    assert {phase.formula for phase in outcome.phases} == {"BaTiO3", "TiO2"}
+    assert outcome.target_weight_fraction == pytest.approx(0.35, abs=0.03)
+    assert "Nothing was measured from 30.48° to 32.52°" in " ".join(outcome.reasons)
+
+
 def test_analysis_survives_json_and_is_drawn_small() -> None:
     found = analyze(mixture({"BaTiO3": 0.7, "BaCO3": 0.3}, seed=8), elements=["Ba", "Ti", "O"])
     text = found.to_json()
