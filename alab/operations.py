@@ -85,27 +85,45 @@ class Operator:
         self._laboratory.changed.set()
         return names
 
-    def refill(self, item: str, amount: float, *, by: str) -> float:
+    def refill(self, item: str, amount: float, unit: str, *, by: str) -> float:
         """Book what a person put on the shelf; returns what is there now.
 
         Args:
             item: A precursor's formula, or ``crucibles``.
-            amount: Milligrams of a powder, or pieces.
+            amount: How much was put there.
+            unit: Of the amount: ``mg``, or ``pieces``.
             by: Who did it.
 
         Raises:
-            BadInput: If the laboratory keeps no such item.
+            BadInput: If the laboratory keeps no such item, or not in this unit.
         """
         with self._store.begin() as session:
-            row = session.get(StockRow, item)
-            if row is None:
-                raise BadInput(f"there is no {item!r} in stock; see 'alab stock list'")
+            row = _stocked(session, item, unit)
             row.amount += amount
             left = row.amount
-            text = f"refilled by {amount:g} {row.unit}"
+            text = f"refilled by {amount:g} {unit}"
             log_event(session, self._clock.now(), by, item, text)
         self._claims.grant()
         return left
+
+    def count(self, item: str, amount: float, unit: str, *, by: str) -> None:
+        """Correct the books to what a person found on the shelf.
+
+        Args:
+            item: A precursor's formula, or ``crucibles``.
+            amount: How much is there now.
+            unit: Of the amount: ``mg``, or ``pieces``.
+            by: Who counted or weighed it.
+
+        Raises:
+            BadInput: If the laboratory keeps no such item, or not in this unit.
+        """
+        with self._store.begin() as session:
+            row = _stocked(session, item, unit)
+            text = f"counted: {amount:g} {unit}, where the books said {row.amount:g}"
+            row.amount = amount
+            log_event(session, self._clock.now(), by, item, text)
+        self._claims.grant()
 
     def answer(self, number: int, answer: str, *, by: str) -> None:
         """Answer a question; signed and logged.
@@ -185,6 +203,18 @@ class Operator:
                 )
             ).all()
         return [f"Question {q.id} is open: {q.text}" for q in open_questions]
+
+
+def _stocked(session: Session, item: str, unit: str) -> StockRow:
+    row = session.get(StockRow, item)
+    if row is None:
+        raise BadInput(f"there is no {item!r} in stock; see 'alab stock list'")
+    if row.unit != unit:
+        raise BadInput(
+            f"{item} is kept in {row.unit}, not in {unit}; say --grams of a powder and "
+            "--pieces of crucibles"
+        )
+    return row
 
 
 def _clear(session: Session, sample: str) -> None:

@@ -1,5 +1,6 @@
 """``alab device`` and ``alab stock``: what the laboratory is made of."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -151,23 +152,61 @@ def stock_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     )
 
 
+Item = Annotated[str, typer.Argument(help="A precursor's formula, or 'crucibles'.")]
+Grams = Annotated[float | None, typer.Option(help="Mass of a powder.", min=0, max=10_000)]
+Pieces = Annotated[int | None, typer.Option(help="Number of crucibles.", min=0)]
+
+
 @stock_app.command("refill", epilog=example("alab stock refill BaCO3 --grams 50"))
 def stock_refill(
-    item: Annotated[str, typer.Argument(help="A precursor's formula, or 'crucibles'.")],
-    grams: Annotated[float | None, typer.Option(help="Powder put on the shelf.", min=0)] = None,
-    pieces: Annotated[int | None, typer.Option(help="Crucibles put in.", min=1)] = None,
+    item: Item,
+    grams: Grams = None,
+    pieces: Pieces = None,
     data_dir: DataDir = None,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Book what you put on the shelf; samples that wait for it go on."""
-    if (grams is None) == (pieces is None):
-        raise BadInput("say how much: --grams for a powder, or --pieces for crucibles")
-    amount = grams * 1000 if grams is not None else pieces
+    _book("refill", item, grams, pieces, data_dir, by, as_json=as_json)
+
+
+@stock_app.command("count", epilog=example("alab stock count crucibles --pieces 118"))
+def stock_count(
+    item: Item,
+    grams: Grams = None,
+    pieces: Pieces = None,
+    data_dir: DataDir = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much there is now, where the books are wrong; signed and logged."""
+    _book("count", item, grams, pieces, data_dir, by, as_json=as_json)
+
+
+def _book(
+    act: str,
+    item: str,
+    grams: float | None,
+    pieces: int | None,
+    data_dir: Path | None,
+    by: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    amount, unit = _amount(grams, pieces)
     with LabClient.on(data_directory(data_dir)) as client:
-        done = client.post(f"stock/{item}/refill", by=signed(by), amount=amount)
-    text = f"{item}: {done['left'] / 1000:.2f} g" if grams else f"{item}: {done['left']:.0f}"
-    show_result(done, text, as_json=as_json)
+        done = client.post(f"stock/{item}/{act}", by=signed(by), amount=amount, unit=unit)
+    left = _left({"item": item, f"remaining_{done['unit']}": done["left"]})
+    show_result(done, f"{item}: {left}", as_json=as_json)
+
+
+def _amount(grams: float | None, pieces: int | None) -> tuple[float, str]:
+    """What a person said, in the unit of the stock."""
+    if pieces is not None and grams is None:
+        return pieces, "pieces"
+    if grams is None or pieces is not None:
+        raise BadInput("say how much: --grams of a powder, or --pieces of crucibles")
+    return grams * 1000, "mg"
 
 
 def _left(row: object) -> str:

@@ -171,6 +171,30 @@ def test_a_shortage_alarms_once_and_a_refill_is_booked(small_laboratory):
         alarms = session.scalars(select(AlarmRow).where(AlarmRow.device == item)).all()
     assert len(alarms) == 1
     assert f"alab stock refill {item}" in alarms[0].text
-    assert Operator(small_laboratory).refill(item, 500.0, by="ada") == left_mg + 500.0
+    operator = Operator(small_laboratory)
+    assert operator.refill(item, 500.0, "mg", by="ada") == left_mg + 500.0
     with pytest.raises(BadInput, match="no 'unobtainium' in stock"):
-        Operator(small_laboratory).refill("unobtainium", 1.0, by="ada")
+        operator.refill("unobtainium", 1.0, "mg", by="ada")
+
+
+@pytest.mark.parametrize(
+    ("item", "wrong", "kept"), [("BaCO3", "pieces", "mg"), ("crucibles", "mg", "pieces")]
+)
+def test_stock_in_another_unit_is_refused(small_laboratory, item, wrong, kept):
+    operator = Operator(small_laboratory)
+    before = operator.refill(item, 1.0, kept, by="ada")
+    for act in (operator.refill, operator.count):
+        with pytest.raises(BadInput, match=f"{item} is kept in {kept}, not in {wrong}"):
+            act(item, 3000.0, wrong, by="ada")
+    assert operator.refill(item, 1.0, kept, by="ada") == before + 1.0
+
+
+def test_a_count_corrects_the_books_and_says_what_they_said(small_laboratory):
+    operator = Operator(small_laboratory)
+    wrong = operator.refill("crucibles", 3000.0, "pieces", by="ada")
+    operator.count("crucibles", 14.0, "pieces", by="bo")
+    with small_laboratory.store.begin() as session:
+        assert session.get_one(StockRow, "crucibles").amount == 14.0
+        latest = session.scalars(select(EventRow).order_by(EventRow.id.desc())).first()
+    assert (latest.actor, latest.subject) == ("bo", "crucibles")
+    assert latest.text == f"counted: 14 pieces, where the books said {wrong:g}"
