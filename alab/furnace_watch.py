@@ -1,16 +1,16 @@
 """The watch over the furnaces: the interlock that never sleeps."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import select
 
 from alab.clock import Clock
 from alab.device_states import DeviceStates
 from alab.errors import DeviceError, InterlockError
-from alab.interlocks import TimedReading, overheated
+from alab.interlocks import AT_REST, TimedReading, overheated, runs_on
 from alab.lab import LabDefinition
-from alab.models import FurnaceMode, FurnaceReading
+from alab.models import FurnaceReading
 from alab.protocols import Device, Furnace
 from alab.store.store import Store
 from alab.store.tables import AlarmRow, ReadingRow
@@ -30,6 +30,7 @@ class FurnaceWatch:
         store: The lab database.
         clock: Laboratory time.
         states: What the laboratory makes of each device.
+        stopped: Tells why the emergency stop is latched; empty if it is not.
     """
 
     def __init__(
@@ -39,12 +40,15 @@ class FurnaceWatch:
         store: Store,
         clock: Clock,
         states: DeviceStates,
+        *,
+        stopped: Callable[[], str],
     ) -> None:
         self._lab = lab
         self._devices = devices
         self._store = store
         self._clock = clock
         self._states = states
+        self._stopped = stopped
         self._latest: dict[str, TimedReading] = {}
         self._recorded: dict[str, TimedReading] = {}
         self._misses: dict[str, int] = {}
@@ -59,13 +63,14 @@ class FurnaceWatch:
         furnace = self._devices[name]
         if not isinstance(furnace, Furnace):
             raise InterlockError(name, "is no furnace")
+        stopped = self._stopped()  # before the look: one that is under way may be old
         reading = await furnace.read()
         self._states.answers_again(name)
         timed = TimedReading(reading=reading, at=self._clock.now())
         self._latest[name] = timed
         self._misses[name] = 0
         self._record(name, timed)
-        if reason := overheated(name, reading, self._lab):
+        if reason := overheated(name, reading, self._lab) or runs_on(reading, stopped):
             await self._trip(name, reason)
         return reading
 
@@ -95,7 +100,7 @@ class FurnaceWatch:
         timed = self._latest.get(furnace)
         return (
             timed is not None
-            and timed.reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE)
+            and timed.reading.mode in AT_REST
             and timed.reading.temperature_c < RESTING_BELOW_C
         )
 

@@ -66,8 +66,11 @@ class Gateway:
         self._clock = clock
         self._claims = claims
         self._intents = Intents(store, clock)
+        self._stops = 0
         self.states = DeviceStates(store, clock, claims)
-        self.furnaces = FurnaceWatch(lab, devices, store, clock, self.states)
+        self.furnaces = FurnaceWatch(
+            lab, devices, store, clock, self.states, stopped=lambda: self.stopped
+        )
         with store.begin() as session:
             self.stopped = read_setting(session, STOP) or ""
 
@@ -82,9 +85,9 @@ class Gateway:
             Why, for each device that is offline.
         """
         offline: dict[str, str] = {}
-        for name, device in self._devices.items():
+        for name in self._devices:
             try:
-                identity = await device.connect()
+                identity = await self._greet(name)
             except DeviceError as error:
                 offline[name] = str(error)
                 self.states.fell_silent(name, str(error))
@@ -96,11 +99,18 @@ class Gateway:
         """Try the devices that fell silent again; those that answer are ready."""
         for name in sorted(self.states.silent):
             try:
-                identity = await self._devices[name].connect()
+                identity = await self._greet(name)
             except DeviceError as error:
                 log.debug("%s is still silent: %s", name, error)
             else:
                 self.states.answers(name, identity)
+
+    async def _greet(self, name: str) -> str:
+        """Connect a device; it may have been silent when the stop came, and run on."""
+        identity = await self._devices[name].connect()
+        if self.stopped:
+            await self._devices[name].make_safe()
+        return identity
 
     async def close(self) -> None:
         """Release every line."""
@@ -159,27 +169,45 @@ class Gateway:
         return None if intent is None else intent.status
 
     async def emergency_stop(self, reason: str, *, by: str) -> None:
-        """Latch the stop and bring every device into its safe state."""
+        """Latch the stop and bring every device into its safe state.
+
+        What is being started meanwhile is made safe by :meth:`_send`, what is silent by
+        :meth:`reconnect` and by the watch over the furnaces, as soon as it answers.
+        """
         self.stopped = f"{reason}, by {by}"
+        self._stops += 1
         with self._store.begin() as session:
             write_setting(session, STOP, self.stopped)
             raise_alarm(session, self._clock.now(), "laboratory", f"emergency stop: {reason}")
             log_event(session, self._clock.now(), by, "laboratory", f"emergency stop: {reason}")
+        await self._make_safe(*self._devices)
+
+    def reset_stop(self, *, by: str) -> None:
+        """Release the latched stop; a person has looked."""
+        with self._store.begin() as session:
+            write_setting(session, STOP, "")
+            log_event(session, self._clock.now(), by, "laboratory", "emergency stop reset")
+        self.stopped = ""
+
+    async def _make_safe(self, *names: str) -> None:
+        """Bring devices into their safe state; one that cannot be is in quarantine.
+
+        It also counts as silent, so that :meth:`reconnect` tries again.
+        """
         safe = {
-            name: self._clock.spawn(device.make_safe(), name=f"make {name} safe")
-            for name, device in self._devices.items()
+            name: self._clock.spawn(self._devices[name].make_safe(), name=f"make {name} safe")
+            for name in names
         }
         await self._clock.join(*safe.values())  # all at once: a silent one delays no other
         for name, made in safe.items():
             if error := made.exception():
+                self.states.fell_silent(name, str(error))
                 self.states.quarantine(name, f"could not be made safe: {error}")
-
-    def reset_stop(self, *, by: str) -> None:
-        """Release the latched stop; a person has looked."""
-        self.stopped = ""
-        with self._store.begin() as session:
-            write_setting(session, STOP, "")
-            log_event(session, self._clock.now(), by, "laboratory", "emergency stop reset")
+                self.states.alarm(
+                    name,
+                    f"could not be made safe ({error}); it is tried again while the stop is "
+                    "latched, but do not wait: switch it off",
+                )
 
     # ---- the way of a command --------------------------------------------------
 
@@ -227,7 +255,7 @@ class Gateway:
     async def _start(self, intent: IntentRow, driver: Device, command: Command[Any]) -> None:
         """Send; if the reply was lost, ask the device instead of sending again."""
         try:
-            await command.start(driver)
+            await self._send(intent.device, driver, command)
         except (UnknownOutcome, MalformedReply) as error:
             if not await self._ask_device(driver, command):
                 raise self._intents.leave_open(intent, str(error)) from error
@@ -237,6 +265,24 @@ class Gateway:
             self.states.failed(intent.device, error)
             raise
         self._intents.settle(intent, "running")
+
+    async def _send(self, device: str, driver: Device, command: Command[Any]) -> None:
+        """Send, and make the device safe again if the stop came before it was sent whole.
+
+        A start takes a while (writing a program, loading another), and its last bytes may
+        go out after the stop has passed. The stops are counted, as one may have been reset
+        by then.
+        """
+        stops = self._stops
+        try:
+            await command.start(driver)
+        finally:
+            if self._stops != stops:
+                await self._make_safe(device)
+        if self._stops != stops:
+            raise UnknownOutcome(
+                device, f"was being told to {command.word} when it was stopped"
+            )
 
     async def _finish(
         self, intent: IntentRow, driver: Device, command: Command[Any]

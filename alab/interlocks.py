@@ -16,6 +16,9 @@ from alab.models import DoorState, FurnaceMode, FurnaceReading
 STALE_AFTER_S = 120.0
 """A reading older than this says nothing about the present."""
 
+AT_REST = (FurnaceMode.IDLE, FurnaceMode.COMPLETE)
+"""Modes of a furnace that does not heat."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedReading:
@@ -82,6 +85,13 @@ def overheated(device: str, reading: FurnaceReading, lab: LabDefinition) -> str 
         )
     if reading.mode is FurnaceMode.FAULT:
         return "the controller reports a fault (sensor break or latched alarm)"
+    return None
+
+
+def runs_on(reading: FurnaceReading, stopped: str) -> str | None:
+    """Why a furnace must be made safe while the emergency stop is latched, if it must."""
+    if stopped and reading.mode not in AT_REST:
+        return f"its program is {reading.mode} and the emergency stop is latched ({stopped})"
     return None
 
 
@@ -154,7 +164,7 @@ def _furnace_of(slot: str, situation: Situation) -> str | None:
 
 def _busy(furnace: str, situation: Situation) -> str | None:
     mode = situation.readings[furnace].reading.mode
-    if mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE):
+    if mode in AT_REST:
         return None
     return f"its controller is {mode}: a program may only start where none is under way"
 

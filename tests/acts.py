@@ -10,7 +10,7 @@ from alab.claims import Claim, Lease
 from alab.commands import Command, Dose, MeasureScan, Mix, RunProgram, StartFiring
 from alab.laboratory import Laboratory
 from alab.models import Atmosphere, Profile, Segment
-from alab.store.tables import DeviceRow, QuestionRow, SlotRow
+from alab.store.tables import AlarmRow, DeviceRow, QuestionRow, SlotRow
 from tests.fakes import Bench
 
 ALL = frozenset({"doser", "mixer", "arm", "furnace", "door", "xrd"})
@@ -58,3 +58,10 @@ def open_questions(laboratory: Laboratory) -> list[QuestionRow]:
 def state_of(laboratory: Laboratory, device: str) -> str:
     with laboratory.store.begin() as session:
         return session.get_one(DeviceRow, device).state
+
+
+def alarms_of(laboratory: Laboratory, device: str) -> list[str]:
+    """Texts of all alarms about a device, in the order they were raised."""
+    with laboratory.store.begin() as session:
+        query = select(AlarmRow.text).where(AlarmRow.device == device).order_by(AlarmRow.id)
+        return list(session.scalars(query))

@@ -22,6 +22,7 @@ from tests.acts import (
     FIRE,
     MIX,
     PICK,
+    alarms_of,
     open_questions,
     put,
     restarted,
@@ -241,7 +242,124 @@ async def test_emergency_stop_reaches_every_device(
     assert state_of(small_laboratory, "doser") == "quarantined"
     assert state_of(small_laboratory, "mixer") == "quarantined"
     assert state_of(small_laboratory, "arm") == "ready"
+    for device in ("doser", "mixer"):
+        (alarm,) = alarms_of(small_laboratory, device)
+        assert "could not be made safe" in alarm
     assert clock.monotonic_s() == 1.0  # all at once
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_nothing_runs_that_was_being_started_when_the_stop_came(
+    gateway: Gateway,
+    small_laboratory: Laboratory,
+    bench: Bench,
+    clock: VirtualClock,
+    *,
+    reset: bool,
+) -> None:
+    start = bench.furnace.start_firing
+
+    async def slowly(profile: Profile, atmosphere: Atmosphere) -> None:
+        await clock.sleep(3)  # writes its program and reads it back
+        await start(profile, atmosphere)
+
+    bench.furnace.start_firing = slowly  # type: ignore[method-assign]
+
+    async def main() -> None:
+        lease = await whole_lab(small_laboratory)
+        act = clock.spawn(gateway.perform("act", "furnace", FIRE, lease=lease), name="act")
+        await clock.sleep(1)
+        await gateway.emergency_stop("smoke", by="anna")
+        if reset:
+            gateway.reset_stop(by="anna")
+        await clock.join(act)
+        assert isinstance(act.exception(), UnknownOutcome)
+
+    await clock.run(main())
+    assert bench.furnace.acts == ["fire"]
+    assert bench.furnace.mode is FurnaceMode.IDLE
+    assert gateway.status("act") == "unknown"
+    (question,) = open_questions(small_laboratory)
+    assert "start_firing" in question.text
+
+
+async def test_start_that_fails_after_the_stop_is_made_safe_too(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    async def broken(program: str) -> None:
+        bench.arm.playing = program
+        await gateway.emergency_stop("smoke", by="anna")
+        raise DeviceUnreachable("arm", "no answer")
+
+    bench.arm.start_program = broken  # type: ignore[method-assign]
+
+    async def main() -> None:
+        lease = await whole_lab(small_laboratory)
+        with pytest.raises(DeviceUnreachable):
+            await gateway.perform("act", "arm", PICK, lease=lease)
+
+    await clock.run(main())
+    assert bench.arm.made_safe == 2  # by the stop, and again after it
+
+
+async def test_furnace_that_was_silent_at_the_stop_is_made_safe_once_it_answers(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    bench.furnace.mode = FurnaceMode.RUNNING
+    bench.furnace.off = True
+    bench.furnace.unsafe = DeviceUnreachable("furnace", "no answer within 1 s")
+
+    async def main() -> None:
+        await gateway.emergency_stop("smoke", by="anna")
+        assert state_of(small_laboratory, "furnace") == "quarantined"
+        assert "switch it off" in alarms_of(small_laboratory, "furnace")[0]
+        clock.spawn(gateway.furnaces.watch("furnace", 10), name="watch")
+        await clock.sleep(100)
+        bench.furnace.off, bench.furnace.unsafe = False, None
+        await clock.sleep(20)
+
+    await clock.run(main())
+    assert bench.furnace.mode is FurnaceMode.IDLE
+    assert bench.furnace.made_safe == 1
+    assert "the emergency stop is latched" in alarms_of(small_laboratory, "furnace")[-1]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_device_that_answers_again_is_made_safe_while_the_stop_is_latched(
+    gateway: Gateway,
+    small_laboratory: Laboratory,
+    bench: Bench,
+    clock: VirtualClock,
+    *,
+    stopped: bool,
+) -> None:
+    bench.mixer.unsafe = DeviceUnreachable("mixer", "no answer within 1 s")
+
+    async def main() -> None:
+        await gateway.emergency_stop("smoke", by="anna")
+        await gateway.reconnect()
+        assert gateway.states.silent == {"mixer"}
+        if not stopped:
+            gateway.reset_stop(by="anna")
+        bench.mixer.unsafe = None
+        await gateway.reconnect()
+
+    await clock.run(main())
+    assert gateway.states.silent == set()
+    assert bench.mixer.made_safe == stopped
+    assert state_of(small_laboratory, "mixer") == "quarantined"
+
+
+async def test_laboratory_that_starts_while_stopped_makes_every_device_safe(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    gateway.stopped = "smoke, by anna"
+    bench.arm.unsafe = DeviceUnreachable("arm", "no answer within 1 s")
+    offline = await clock.run(gateway.connect())
+    assert set(offline) == gateway.states.silent == {"arm"}
+    assert {name for name, fake in bench.devices.items() if fake.made_safe} == {
+        "doser", "mixer", "furnace", "door", "xrd",
+    }  # fmt: skip
 
 
 async def test_emergency_stop_outlives_the_process(
