@@ -24,8 +24,8 @@ START_TIMEOUT_S = 300.0
 def no_service(data_dir: Path) -> ServiceUnreachable:
     """The error that says that none runs, and how to start one."""
     return ServiceUnreachable(
-        f"no laboratory runs on {data_dir}; start it with 'alab up --simulate' "
-        "(the same --data-dir), or name another with --data-dir"
+        f"no laboratory runs on {data_dir}; start it with 'alab up --data-dir {data_dir}' "
+        "(and --simulate for a simulated one), or name another with --data-dir"
     )
 
 
@@ -132,7 +132,7 @@ class LabClient:
         except httpx.TransportError as error:
             raise ServiceUnreachable(
                 f"the laboratory at {self.url} does not answer ({error}); "
-                "see whether 'alab up' still runs, or start it with 'alab up --simulate'"
+                "see whether 'alab up' still runs, or start it again"
             ) from error
         if response.is_success:
             return response.json()

@@ -82,7 +82,7 @@ def discover(
     from planners.stability.candidates.generation import chemical_system
     from planners.stability.discover import discover as searched
     from planners.stability.discovery import Request
-    from planners.stability.discovery_file import write_discovery
+    from planners.stability.discovery_file import check_place, write_discovery
     from planners.stability.references.snapshot_files import read
 
     request = Request(
@@ -93,6 +93,7 @@ def discover(
         hull_limit_ev_per_atom=hull_limit_mev / 1000,
         balanced=not any_charge,
     )
+    check_place(out)  # before minutes are spent
     bench = _bench(shelf, lab, forbid)
     rivals = read(reference) if reference is not None else None
     with _progress() as report:
@@ -105,8 +106,11 @@ def discover(
         write_json(written.model_dump(mode="json"))
         return
     show_discovery(found)
-    say(f"\nWrote {out} and {len(found.found)} CIFs. The best become targets with")
-    say(f"  alab targets add --from {out}")
+    say(f"\nWrote {out} and {len(found.found)} CIFs.")
+    if any(one.passed for one in found.found):
+        say(f"Those that pass become targets with\n  alab targets add --from {out}")
+    else:
+        say("None passes every screen, so none becomes a target.")
 
 
 def show_discovery(discovery: "Discovery") -> None:
@@ -175,7 +179,8 @@ def _introduction(discovery: "Discovery") -> str:
         source = (
             f"{system} is judged against {len(rivals)} known compounds, predicted by the same "
             f"ensemble ({discovery.predictor}): {names}.\nNo measured or DFT energy is in "
-            "this; --reference brings in yours."
+            "this; --reference brings in yours. A candidate may be known elsewhere, and a "
+            "known compound that is missing here makes others look stable."
         )
     else:
         source = (

@@ -44,7 +44,10 @@ def init(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     show_result(
         done,
         f"Data directory {settings.data_dir}, lab file {settings.lab_file} ({told}).\n"
-        "Next: 'alab lab check', 'alab targets add BaTiO3', 'alab up --simulate'.",
+        f"Next:\n  alab lab check {settings.lab_file}\n"
+        f"  alab up --data-dir {settings.data_dir}\n"
+        f"  alab targets add BaTiO3 --data-dir {settings.data_dir}\n"
+        "To try alab without devices, take another folder: alab up --simulate --data-dir trial",
         as_json=as_json,
     )
 

@@ -129,11 +129,12 @@ class DiscoveryFile(_Model):
 
 
 def write_discovery(discovery: Discovery, path: Path) -> DiscoveryFile:
-    """Write the file, and the CIFs into a folder beside it.
+    """Write the file, and the CIFs into a folder beside it, in place of an earlier search's.
 
     Raises:
-        BadInput: If that cannot be written.
+        BadInput: If that cannot be written, or the folder holds what is not alab's.
     """
+    check_place(path)
     content = as_file(discovery, structure_folder(path).name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,6 +142,29 @@ def write_discovery(discovery: Discovery, path: Path) -> DiscoveryFile:
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
     return content
+
+
+def check_place(path: Path) -> None:
+    """Make sure that nobody's files are in the folder that the CIFs will replace.
+
+    Raises:
+        BadInput: If the folder holds anything but the CIFs that the file beside it names.
+    """
+    folder = structure_folder(path)
+    if not folder.exists():
+        return
+    own = (
+        {Path(row.cif).name for row in read_discovery(path).candidates}
+        if path.exists()
+        else set()
+    )
+    strange = sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
+    if strange:
+        raise BadInput(
+            f"{folder} would be replaced and holds {strange[0]}"
+            + (f" and {len(strange) - 1} more" if len(strange) > 1 else "")
+            + f", which {path.name} does not name; move it, or choose another --out"
+        )
 
 
 def _write_whole(path: Path, content: DiscoveryFile) -> None:

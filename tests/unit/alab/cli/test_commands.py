@@ -39,6 +39,13 @@ def test_init_makes_a_directory_whose_lab_file_is_in_order(shell: Any, tmp_path:
     assert checked.json["devices"] == 13
 
 
+def test_what_init_advises_can_be_typed(shell: Any, tmp_path: Path) -> None:
+    told = shell("init", "--data-dir", tmp_path / "new").out.replace("\n  ", "\n")
+    advised = next(line for line in told.splitlines() if line.startswith("alab lab check"))
+    assert shell(*advised.split()[1:]).code == 0
+    assert f"alab up --data-dir {tmp_path / 'new'}" in told
+
+
 def test_init_keeps_a_lab_file_that_is_there(shell: Any, tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text("# mine\n")
     assert shell("init", "--data-dir", tmp_path, "--json").json["lab_file_kept"] is True

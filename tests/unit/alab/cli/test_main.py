@@ -163,7 +163,7 @@ def test_acting_without_a_laboratory_ends_with_3(
 ) -> None:
     ended = shell(*words, "--data-dir", data_dir)
     assert (ended.code, ended.out) == (3, "")
-    assert "start it with 'alab up --simulate'" in ended.err.replace("\n", " ")
+    assert "start it with 'alab up --data-dir" in ended.err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("words", [("nonsense",), ("queue", "list", "--nonsense")])

@@ -1,6 +1,7 @@
 """The file of a search: the same bytes, whole or not at all, and read by its version."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from planners.stability.discover import discover
 from planners.stability.discovery import Discovery, Models, Request
 from planners.stability.discovery_file import (
     FORMAT,
+    check_place,
     cif_of,
     read_discovery,
     structure_folder,
@@ -54,6 +56,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert all("predicted by linear" in r.source for r in written.reference.compounds)
 
 
+def test_only_structures_of_the_earlier_search_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "discovery.json"
+    write_discovery(found(), path)
+    write_discovery(found(), path)
+    folder = structure_folder(path)
+    mine = folder / "mine.cif"
+    mine.write_text("relaxed for a week")
+    with pytest.raises(BadInput, match=r"holds mine\.cif, which discovery\.json does not name"):
+        write_discovery(found(), path)
+    assert mine.read_text() == "relaxed for a week"
+    path.unlink()
+    with pytest.raises(BadInput, match=r"and \d more, which discovery\.json does not name"):
+        check_place(path)
+
+
 def test_the_same_search_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_discovery(found(), tmp_path / name / "discovery.json")
@@ -90,12 +107,9 @@ def test_an_interrupted_write_leaves_what_was_there(
 
 def test_an_older_result_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "discovery.json"
-    structure_folder(path).mkdir()
-    (structure_folder(path) / "Old_1.cif").write_text("of an earlier search")
-    rows = write_discovery(found(), path).candidates
-    assert {p.name for p in structure_folder(path).iterdir()} == {
-        Path(row.cif).name for row in rows
-    }
+    write_discovery(found(), path)
+    (row,) = write_discovery(replace(found(), found=found().found[:1]), path).candidates
+    assert [p.name for p in structure_folder(path).iterdir()] == [Path(row.cif).name]
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
