@@ -1,21 +1,26 @@
 """What operators ask of a running laboratory; each request is signed and logged."""
 
-from sqlalchemy import select
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from alab.claims import ACTIVE_FIRING
+from alab.claims import ACTIVE_FIRING, Claim, Pending
 from alab.errors import BadInput
+from alab.lab import Capability
 from alab.laboratory import REMOVED, Laboratory, sample_row
 from alab.life import TERMINAL, Control, Status, Wish, next_control
 from alab.store.records import log_event
 from alab.store.tables import (
     CampaignRow,
     FiringRow,
+    IntentRow,
     QuestionRow,
     SampleRow,
     SlotRow,
     StockRow,
 )
+from alab.views import stop_notice
 
 
 class Operator:
@@ -153,56 +158,92 @@ class Operator:
         status, control = Status(row.status), Control(row.control)
         if status in TERMINAL:
             return [f"It waits for nothing: it is {status}." + (row.note and f" {row.note}")]
-        words: list[str] = []
-        if control is not Control.RUN:
-            words.append(f"The operator wants it {control}; it stops when its stage ends.")
-        words += self._why_waiting(sample)
-        words += self._why_firing(sample, status)
-        words += self._why_asked(sample)
-        return words or [f"It waits for nothing: it is {status} since {row.status_at:%H:%M}."]
-
-    def _why_waiting(self, sample: str) -> list[str]:
-        words: list[str] = []
-        for request in self._claims.waiting():
-            if request.claim.owner == sample:
-                missing = self._claims.missing(request)
-                need = "; ".join(missing) or "its turn"
-                words.append(
-                    f"It waits since {request.since:%Y-%m-%d %H:%M} to {request.claim.stage}, "
-                    f"for: {need}."
-                )
-        return words
-
-    def _why_firing(self, sample: str, status: Status) -> list[str]:
         with self._store.begin() as session:
             active = session.scalars(
                 select(FiringRow).where(FiringRow.status.in_(ACTIVE_FIRING))
             ).all()
-        for firing in active:
-            if sample in firing.slots:
-                timed = self._laboratory.gateway.furnaces.latest.get(firing.furnace)
-                at = f" at {timed.reading.temperature_c:.0f} °C" if timed else ""
-                return [
-                    f"It is in {firing.furnace}{at}; firing {firing.id} is {firing.status}."
-                ]
-        if status is Status.PREPARED:
-            busy = ", ".join(f"{f.furnace} ({f.status})" for f in active) or "none"
-            return [
-                "It waits for a furnace, or for company in one (at most "
-                f"{self._laboratory.lab.longest_wait_h:g} h). Busy furnaces: {busy}."
-            ]
-        return []
+        firing = next((firing for firing in active if sample in firing.slots), None)
+        owners = {sample: "It"} | ({f"firing {firing.id}": "Its firing"} if firing else {})
+        waits = [wait for wait in self._claims.waiting() if wait.claim.owner in owners]
+        words: list[str] = []
+        if stopped := self._laboratory.gateway.stopped:
+            words.append(stop_notice(stopped))
+        if control is not Control.RUN:
+            words.append(f"The operator wants it {control}; it stops when its stage ends.")
+        if firing is not None:
+            words.append(self._where_firing(firing))
+        elif status is Status.PREPARED:
+            words.append(self._why_not_fired(active))
+        words += [self._why_waiting(wait, owners[wait.claim.owner]) for wait in waits]
+        words += self._why_asked(owners, status, waits)
+        return words or [f"It waits for nothing: it is {status} since {row.status_at:%H:%M}."]
 
-    def _why_asked(self, sample: str) -> list[str]:
+    def _why_waiting(self, wait: Pending, who: str) -> str:
+        need = "; ".join(self._claims.missing(wait)) or "its turn"
+        return (
+            f"{who} waits since {wait.since:%Y-%m-%d %H:%M} to {wait.claim.stage}, for: {need}."
+        )
+
+    def _where_firing(self, firing: FiringRow) -> str:
+        timed = self._laboratory.gateway.furnaces.latest.get(firing.furnace)
+        at = f" at {timed.reading.temperature_c:.0f} °C" if timed else ""
+        return f"It is in {firing.furnace}{at}; firing {firing.id} is {firing.status}."
+
+    def _why_not_fired(self, active: Sequence[FiringRow]) -> str:
+        busy = ", ".join(f"{f.furnace} ({f.status})" for f in active) or "none"
+        return (
+            "It waits for a furnace, or for company in one (at most "
+            f"{self._laboratory.lab.longest_wait_h:g} h). Busy furnaces: {busy}."
+        )
+
+    def _why_asked(
+        self, owners: Iterable[str], status: Status, waits: Sequence[Pending]
+    ) -> list[str]:
+        """Open questions of the sample, of its firing, and of what stands in their way."""
+        subjects = set(owners)
         with self._store.begin() as session:
-            open_questions = session.scalars(
-                select(QuestionRow).where(
-                    (QuestionRow.subject == sample)
-                    | QuestionRow.subject.startswith(f"{sample}/", autoescape=True),
-                    QuestionRow.answer.is_(None),
-                )
+            for wait in waits:
+                subjects |= _in_the_way(session, wait.claim)
+            if status is Status.PREPARED:
+                subjects |= _lost_in(session, self._chambers())
+            about = [
+                (QuestionRow.subject == subject)
+                | QuestionRow.subject.startswith(f"{subject}/", autoescape=True)
+                for subject in subjects
+            ]
+            questions = session.scalars(
+                select(QuestionRow)
+                .where(or_(*about), QuestionRow.answer.is_(None))
+                .order_by(QuestionRow.id)
             ).all()
-        return [f"Question {q.id} is open: {q.text}" for q in open_questions]
+        return [f"Question {q.id} is open: {q.text}" for q in questions]
+
+    def _chambers(self) -> list[str]:
+        furnaces = self._laboratory.named(Capability.FURNACE)
+        return [self._laboratory.lab.place_at(furnace) for furnace in furnaces]
+
+
+def _in_the_way(session: Session, claim: Claim) -> set[str]:
+    """What questions that keep a claim waiting may be about: samples, and acts.
+
+    Samples stand where too few slots are free; acts of unknown outcome keep a device.
+    """
+    acts = select(IntentRow.key).where(
+        IntentRow.device.in_(claim.devices), IntentRow.status == "unknown"
+    )
+    subjects = set(session.scalars(acts))
+    for place, count in claim.places.items():
+        slots = session.scalars(select(SlotRow).where(SlotRow.place == place)).all()
+        free = [slot for slot in slots if not (slot.sample or slot.reserved_by)]
+        if len(free) < count:
+            subjects |= {slot.sample for slot in slots if slot.sample}
+    return subjects
+
+
+def _lost_in(session: Session, places: Sequence[str]) -> set[str]:
+    """Samples of which nobody knows whether they stand at these places."""
+    lost = select(SlotRow.sample).where(SlotRow.place.in_(places), SlotRow.unknown)
+    return {sample for sample in session.scalars(lost) if sample}
 
 
 def _stocked(session: Session, item: str, unit: str) -> StockRow:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from alab.cli.options import AsJson, By, DataDir, DeviceName, Yes, example, signed
-from alab.cli.output import moment, show_facts, show_result, show_rows, write_json
+from alab.cli.output import moment, say, show_facts, show_result, show_rows, write_json
 from alab.cli.reach import data_directory, look
 from alab.client import LabClient
 from alab.errors import BadInput
@@ -23,6 +23,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         write_json(rows)
         return
+    tell_of_stop(data_dir)
     show_rows(
         rows,
         [
@@ -35,6 +36,15 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         ],
         empty="No laboratory has run on this data directory yet; 'alab up' starts one.",
     )
+
+
+def tell_of_stop(data_dir: Path | None) -> None:
+    """Say that the emergency stop is latched, if it is: it explains all the rest."""
+    lab = look(data_directory(data_dir), "lab", lambda views, s: views.overview(s))
+    if lab["stopped"]:
+        from alab.views import stop_notice
+
+        say(stop_notice(lab["stopped"]))
 
 
 def _degrees(value: float | None) -> str:

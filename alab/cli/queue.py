@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from alab.cli.device import tell_of_stop
 from alab.cli.options import (
     AsJson,
     By,
@@ -29,6 +30,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         write_json(rows)
         return
+    tell_of_stop(data_dir)
     show_rows(
         rows,
         [

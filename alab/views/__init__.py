@@ -6,7 +6,15 @@ in UTC. Values of alab.models appear in the form of :mod:`alab.store.codec`.
 
 from alab.views.campaigns import campaign, campaigns, targets
 from alab.views.floor import curve, device, devices, firing, firings, places, stock
-from alab.views.people import Table, alarms, events, overview, questions, stamp
+from alab.views.people import (
+    Table,
+    alarms,
+    events,
+    overview,
+    questions,
+    stamp,
+    stop_notice,
+)
 from alab.views.samples import (
     cancellation,
     decisions,
@@ -41,6 +49,7 @@ __all__ = [
     "samples",
     "stamp",
     "stock",
+    "stop_notice",
     "targets",
     "why",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from alab.claims import STOP
 from alab.store.records import read_setting
 from alab.store.tables import AlarmRow, EventRow, QuestionRow, SampleRow
 
@@ -88,7 +89,7 @@ def events(
 
 
 def overview(session: Session) -> Table:
-    """Laboratory time, simulated or real, and how many samples are in which status."""
+    """Laboratory time, simulated or real, why it is stopped, and its samples by status."""
     written = read_setting(session, "laboratory_time")
     latest = session.scalar(select(func.max(EventRow.at)))
     kind = read_setting(session, "kind")
@@ -96,5 +97,11 @@ def overview(session: Session) -> Table:
     return {
         "laboratory_time": written or stamp(latest),
         "simulated": kind == "simulated" if kind else None,
+        "stopped": read_setting(session, STOP) or "",
         "samples": dict(statuses),
     }
+
+
+def stop_notice(stopped: str) -> str:
+    """What to know of a latched stop, given why it is latched."""
+    return f"Emergency stop: {stopped}; nothing starts before 'alab device reset-stop'."

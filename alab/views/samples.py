@@ -13,7 +13,14 @@ from alab.errors import BadInput
 from alab.life import TERMINAL, Control, Status
 from alab.store.codec import unpack
 from alab.store.tables import AttemptRow, DoseRow, FiringRow, QuestionRow, SampleRow, SlotRow
-from alab.views.people import Table, events, question_table, stamp
+from alab.views.people import (
+    Table,
+    events,
+    overview,
+    question_table,
+    stamp,
+    stop_notice,
+)
 
 
 def samples(
@@ -260,6 +267,8 @@ def why(session: Session, name: str) -> list[str]:
     words = [f"It is {found['status']} since {found['status_at']}."]
     if found["status"] in TERMINAL:
         return [*words, *filter(None, [found["note"]])]
+    if stopped := overview(session)["stopped"]:
+        words.insert(0, stop_notice(stopped))
     if found["control"] != Control.RUN:
         words.append(f"The operator wants it {found['control']}.")
     words += [f"Question {q['id']} is open: {q['text']}" for q in found["questions"]]

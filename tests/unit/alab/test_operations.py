@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from sqlalchemy import select
 
-from alab.claims import Claim
+from alab.claims import Claim, ClaimCancelled
 from alab.clock import VirtualClock
 from alab.errors import BadInput, TransitionError
 from alab.laboratory import REMOVED, Laboratory
@@ -13,7 +13,7 @@ from alab.life import CONTROLS, TERMINAL, Control, Event, Status, Wish
 from alab.operations import Operator
 from alab.store.codec import encode
 from alab.store.records import ask
-from alab.store.tables import FiringRow, QuestionRow, SampleRow, SlotRow
+from alab.store.tables import FiringRow, IntentRow, QuestionRow, SampleRow, SlotRow
 from tests.fakes import Bench
 from tests.one_sample import RECIPE, SAMPLE, bring, texts
 
@@ -171,21 +171,25 @@ def test_why_of_a_held_and_of_a_prepared_sample(
     assert "company in one (at most 3 h). Busy furnaces: none." in why(operator)
 
 
-async def test_why_of_a_sample_in_a_furnace(
-    laboratory: Laboratory, operator: Operator, bench: Bench, clock: VirtualClock
-) -> None:
+def set_in_furnace(laboratory: Laboratory, status: str) -> None:
     bring(laboratory, Status.FIRING)
     with laboratory.store.begin() as session:
         session.add(
             FiringRow(
                 furnace="furnace",
-                status="heating",
+                status=status,
                 profile=encode(RECIPE.profile),
                 atmosphere="air",
                 slots={SAMPLE: "chamber.1"},
-                created_at=clock.now(),
+                created_at=laboratory.clock.now(),
             )
         )
+
+
+async def test_why_of_a_sample_in_a_furnace(
+    laboratory: Laboratory, operator: Operator, bench: Bench, clock: VirtualClock
+) -> None:
+    set_in_furnace(laboratory, "heating")
     bench.furnace.temperature_c = 642.0
     await clock.run(laboratory.gateway.furnaces.read("furnace"))
     assert "It is in furnace at 642 °C; firing 1 is heating." in why(operator)
@@ -206,3 +210,94 @@ def test_why_tells_open_questions_of_this_sample_only(
     with laboratory.store.begin() as session:
         ask(session, laboratory.clock.now(), subject, "Where?", ["here"])
     assert ("Question 1 is open: Where?" in why(operator)) is its_own
+
+
+async def why_while_waiting(laboratory: Laboratory, clock: VirtualClock, claim: Claim) -> str:
+    claims = laboratory.claims
+
+    async def main() -> str:
+        waits = clock.spawn(claims.acquire(claim), name="waits")
+        await clock.sleep(60)
+        said = why(Operator(laboratory))
+        claims.withdraw(claim.owner, "told")
+        await clock.join(waits)
+        assert isinstance(waits.exception(), ClaimCancelled)
+        return said
+
+    return await clock.run(main())
+
+
+async def test_why_tells_what_the_firing_of_a_sample_waits_for(
+    laboratory: Laboratory, clock: VirtualClock
+) -> None:
+    set_in_furnace(laboratory, "unloading")
+    laboratory.gateway.states.declare("arm", "quarantined", "it squeaks", by="anna")
+    claim = Claim(owner="firing 1", stage="recover", devices=frozenset({"arm"}))
+    said = await why_while_waiting(laboratory, clock, claim)
+    assert "It is in furnace; firing 1 is unloading. Its firing waits since" in said
+    assert "to recover, for: arm, which is quarantined: it squeaks." in said
+
+
+async def test_why_begins_with_the_emergency_stop(
+    laboratory: Laboratory, operator: Operator, clock: VirtualClock
+) -> None:
+    await clock.run(laboratory.gateway.emergency_stop("smoke", by="anna"))
+    said = operator.why(SAMPLE)
+    assert said[0] == (
+        "Emergency stop: smoke, by anna; nothing starts before 'alab device reset-stop'."
+    )
+    laboratory.gateway.reset_stop(by="anna")
+    assert "Emergency stop" not in why(operator)
+
+
+@pytest.mark.parametrize(("lost_at", "in_the_way"), [("pan", True), ("rack.1", False)])
+async def test_why_tells_the_question_about_a_crucible_in_the_way(
+    laboratory: Laboratory, clock: VirtualClock, lost_at: str, in_the_way: bool
+) -> None:
+    with laboratory.store.begin() as session:
+        session.get_one(SlotRow, lost_at).sample = "other"
+    laboratory.ask_to_clear("other")
+    laboratory.gateway.states.declare("arm", "quarantined", "it squeaks", by="anna")
+    claim = Claim(
+        owner=SAMPLE,
+        stage="prepare",
+        devices=frozenset({"arm"}),
+        places={"pan": 1, "rack": 1},
+    )
+    said = await why_while_waiting(laboratory, clock, claim)
+    assert ("1 more free slot(s) of pan" in said) is in_the_way
+    assert ("Question 1 is open: other is lost at pan." in said) is in_the_way
+    assert ("Question" in said) is in_the_way
+
+
+async def test_why_tells_the_question_about_an_act_on_a_device_it_needs(
+    laboratory: Laboratory, clock: VirtualClock
+) -> None:
+    other = laboratory.add_sample("c", "BaTiO3", RECIPE, 0)
+    key = f"{other}/prepare/to mixer"
+    with laboratory.store.begin() as session:
+        intent = IntentRow(
+            key=key,
+            device="arm",
+            command="play",
+            arguments={},
+            owner=other,
+            status="unknown",
+            issued_at=clock.now(),
+        )
+        session.add(intent)
+        ask(session, clock.now(), key, "Did the arm move?", ["it was done"])
+    laboratory.gateway.states.declare("arm", "quarantined", "seen to", by="anna")
+    claim = Claim(owner=SAMPLE, stage="retire", devices=frozenset({"arm"}))
+    said = await why_while_waiting(laboratory, clock, claim)
+    assert "Question 1 is open: Did the arm move?" in said
+
+
+def test_why_of_a_prepared_sample_tells_of_a_crucible_lost_in_a_furnace(
+    laboratory: Laboratory, operator: Operator
+) -> None:
+    bring(laboratory, Status.PREPARED)
+    with laboratory.store.begin() as session:
+        session.get_one(SlotRow, "chamber.1").sample = "other"
+    laboratory.ask_to_clear("other")
+    assert "Question 1 is open: other is lost at chamber.1." in why(operator)

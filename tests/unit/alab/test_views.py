@@ -3,8 +3,10 @@ import json
 import pytest
 
 from alab import views
+from alab.claims import STOP
 from alab.errors import BadInput
 from alab.life import Status
+from alab.store.records import write_setting
 from alab.store.store import Store
 from alab.store.tables import ReadingRow
 from alab.views.floor import CURVE_POINTS
@@ -215,3 +217,13 @@ def test_every_view_is_json(store: Store) -> None:
             views.overview(session),
         ]
     assert json.loads(json.dumps(everything, allow_nan=False)) == everything
+
+
+def test_why_without_a_laboratory_begins_with_the_emergency_stop(store: Store) -> None:
+    with store.begin() as session:
+        write_setting(session, STOP, "smoke, by mira")
+        said = views.why(session, MG)
+        assert views.overview(session)["stopped"] == "smoke, by mira"
+    assert said[0] == (
+        "Emergency stop: smoke, by mira; nothing starts before 'alab device reset-stop'."
+    )
