@@ -1,13 +1,15 @@
 """The watch over the furnaces: the interlock that never sleeps."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from alab.clock import Clock
 from alab.device_states import DeviceStates
-from alab.errors import DeviceError, InterlockError
+from alab.errors import DeviceUnreachable, InterlockError
 from alab.interlocks import AT_REST, TimedReading, overheated, runs_on
 from alab.lab import LabDefinition
 from alab.models import FurnaceReading
@@ -15,7 +17,9 @@ from alab.protocols import Device, Furnace
 from alab.store.store import Store
 from alab.store.tables import AlarmRow, ReadingRow
 
-OFFLINE_AFTER_MISSES = 3
+log = logging.getLogger(__name__)
+
+LOOKS_IN_VAIN = 3
 RESTING_BELOW_C = 100.0
 RESTING_FACTOR = 10
 TRIPPED = "tripped: "
@@ -52,6 +56,7 @@ class FurnaceWatch:
         self._latest: dict[str, TimedReading] = {}
         self._recorded: dict[str, TimedReading] = {}
         self._misses: dict[str, int] = {}
+        self._tripped: dict[str, str] = {}
 
     @property
     def latest(self) -> Mapping[str, TimedReading]:
@@ -59,23 +64,24 @@ class FurnaceWatch:
         return self._latest
 
     async def read(self, name: str) -> FurnaceReading:
-        """Look at a furnace now, record it, and make it safe if it is out of bounds."""
+        """Look at a furnace now, make it safe if it is out of bounds, and record it."""
         furnace = self._devices[name]
         if not isinstance(furnace, Furnace):
             raise InterlockError(name, "is no furnace")
         stopped = self._stopped()  # before the look: one that is under way may be old
         reading = await furnace.read()
-        self._states.answers_again(name)
         timed = TimedReading(reading=reading, at=self._clock.now())
         self._latest[name] = timed
         self._misses[name] = 0
-        self._record(name, timed)
-        if reason := overheated(name, reading, self._lab) or runs_on(reading, stopped):
-            await self._trip(name, reason)
+        try:
+            if reason := overheated(name, reading, self._lab) or runs_on(reading, stopped):
+                await self._trip(name, reason)
+        finally:
+            self._write_down(name, timed)
         return reading
 
     async def watch(self, furnace: str, period_s: float) -> None:
-        """Look at a furnace for ever.
+        """Look at a furnace for ever, whatever goes wrong.
 
         A furnace that somebody else just looked at is not asked again, and one that stands
         idle and cold is looked at less often.
@@ -87,14 +93,29 @@ class FurnaceWatch:
             )
             if not resting and self._age_s(furnace) < period_s / 2:
                 continue
-            missed = self._misses.get(furnace, 0)
             try:
-                await self.read(furnace)
-            except DeviceError as error:
-                self._misses[furnace] = missed + 1
-                if missed + 1 == OFFLINE_AFTER_MISSES:
-                    self._states.fell_silent(furnace, str(error))
-                    self._states.alarm(furnace, f"does not answer any more: {error}")
+                await self._look(furnace)
+            except Exception:
+                log.exception("the watch over %s goes on", furnace)
+
+    async def _look(self, furnace: str) -> None:
+        """Read a furnace; one that is read in vain three times in a row is taken off.
+
+        If it is not silent, but nothing that it says makes sense, it is made safe as well.
+        """
+        missed = self._misses.get(furnace, 0) + 1
+        try:
+            await self.read(furnace)
+        except DeviceUnreachable as error:
+            if missed == LOOKS_IN_VAIN:
+                self._states.fell_silent(furnace, str(error))
+                self._states.alarm(furnace, f"does not answer any more: {error}")
+            self._misses[furnace] = missed  # last: what could not be told is told next time
+        except Exception as error:
+            log.exception("look %d at %s in vain", missed, furnace)
+            self._misses[furnace] = missed
+            if missed >= LOOKS_IN_VAIN:
+                await self._trip(furnace, f"nothing it says can be believed: {error}")
 
     def _rests(self, furnace: str) -> bool:
         timed = self._latest.get(furnace)
@@ -111,10 +132,28 @@ class FurnaceWatch:
         return (self._clock.now() - timed.at).total_seconds()
 
     async def _trip(self, furnace: str, reason: str) -> None:
-        """Quarantine a furnace and make it safe at every look that finds it out of bounds.
+        """Make a furnace safe and quarantine it, at every look that finds it out of bounds."""
+        self._tripped[furnace] = f"{reason}; it could not be made safe, switch it off"
+        try:
+            await self._devices[furnace].make_safe()
+            self._tripped[furnace] = f"{reason}; its program is reset"
+        finally:
+            self._write_down(furnace)
 
-        The alarm is raised once for as long as it is not acknowledged.
-        """
+    def _write_down(self, furnace: str, timed: TimedReading | None = None) -> None:
+        """Write what was found and done; a trip that cannot be written is kept for later."""
+        try:
+            self._write_trip(furnace)
+            if timed is not None:
+                self._states.answers_again(furnace)
+                self._record(furnace, timed)
+        except SQLAlchemyError:
+            log.exception("a look at %s could not be written down", furnace)
+
+    def _write_trip(self, furnace: str) -> None:
+        """The alarm is raised once for as long as it is not acknowledged."""
+        if furnace not in self._tripped:
+            return
         with self._store.begin() as session:
             standing = session.scalar(
                 select(AlarmRow.id).where(
@@ -123,10 +162,10 @@ class FurnaceWatch:
                     AlarmRow.acknowledged_at.is_(None),
                 )
             )
-        self._states.quarantine(furnace, reason)
+        self._states.quarantine(furnace, self._tripped[furnace])
         if standing is None:
-            self._states.alarm(furnace, f"{TRIPPED}{reason}; its program is reset")
-        await self._devices[furnace].make_safe()
+            self._states.alarm(furnace, f"{TRIPPED}{self._tripped[furnace]}")
+        del self._tripped[furnace]
 
     def _record(self, name: str, timed: TimedReading) -> None:
         """Keep a point of the heating curve where it says something new."""
@@ -134,7 +173,6 @@ class FurnaceWatch:
         reading = timed.reading
         if last is not None and not _is_new(last, timed):
             return
-        self._recorded[name] = timed
         with self._store.begin() as session:
             session.add(
                 ReadingRow(
@@ -144,6 +182,7 @@ class FurnaceWatch:
                     setpoint_c=reading.setpoint_c,
                 )
             )
+        self._recorded[name] = timed
 
 
 def _is_new(last: TimedReading, timed: TimedReading) -> bool:

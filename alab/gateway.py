@@ -6,10 +6,11 @@ never carried out twice: after a crash, or when a reply was lost, the device is 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from alab.claims import Claims, Lease
 from alab.clock import Clock
@@ -20,6 +21,7 @@ from alab.errors import (
     DeviceUnreachable,
     InterlockError,
     MalformedReply,
+    StoreError,
     UnknownOutcome,
 )
 from alab.furnace_watch import FurnaceWatch
@@ -84,33 +86,39 @@ class Gateway:
         Returns:
             Why, for each device that is offline.
         """
-        offline: dict[str, str] = {}
+        identities, offline = await self._greet(self._devices)
         for name in self._devices:
-            try:
-                identity = await self._greet(name)
-            except DeviceError as error:
-                offline[name] = str(error)
-                self.states.fell_silent(name, str(error))
+            if name in offline:
+                self.states.fell_silent(name, offline[name])
             else:
-                self.states.answers(name, identity)
+                self.states.answers(name, identities[name])
         return offline
 
     async def reconnect(self) -> None:
         """Try the devices that fell silent again; those that answer are ready."""
-        for name in sorted(self.states.silent):
-            try:
-                identity = await self._greet(name)
-            except DeviceError as error:
-                log.debug("%s is still silent: %s", name, error)
-            else:
-                self.states.answers(name, identity)
+        identities, silent = await self._greet(sorted(self.states.silent))
+        log.debug("still silent: %s", silent)
+        for name, identity in identities.items():
+            self.states.answers(name, identity)
 
-    async def _greet(self, name: str) -> str:
-        """Connect a device; it may have been silent when the stop came, and run on."""
-        identity = await self._devices[name].connect()
-        if self.stopped:
-            await self._devices[name].make_safe()
-        return identity
+    async def _greet(self, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Connect devices; while the stop is latched each is made safe at once.
+
+        Returns:
+            What each device says it is, and why for those that do not answer.
+        """
+        identities: dict[str, str] = {}
+        silent: dict[str, str] = {}
+        for name in names:
+            try:
+                identity = await self._devices[name].connect()
+                if self.stopped:
+                    await self._devices[name].make_safe()
+            except DeviceError as error:
+                silent[name] = str(error)
+            else:
+                identities[name] = identity
+        return identities, silent
 
     async def close(self) -> None:
         """Release every line."""
@@ -169,18 +177,29 @@ class Gateway:
         return None if intent is None else intent.status
 
     async def emergency_stop(self, reason: str, *, by: str) -> None:
-        """Latch the stop and bring every device into its safe state.
+        """Latch the stop, bring every device into its safe state, then write it down.
 
         What is being started meanwhile is made safe by :meth:`_send`, what is silent by
         :meth:`reconnect` and by the watch over the furnaces, as soon as it answers.
+
+        Raises:
+            StoreError: It was done, and will be forgotten if the laboratory is restarted.
         """
         self.stopped = f"{reason}, by {by}"
         self._stops += 1
-        with self._store.begin() as session:
-            write_setting(session, STOP, self.stopped)
-            raise_alarm(session, self._clock.now(), "laboratory", f"emergency stop: {reason}")
-            log_event(session, self._clock.now(), by, "laboratory", f"emergency stop: {reason}")
         await self._make_safe(*self._devices)
+        text = f"emergency stop: {reason}"
+        try:
+            with self._store.begin() as session:
+                write_setting(session, STOP, self.stopped)
+                raise_alarm(session, self._clock.now(), "laboratory", text)
+                log_event(session, self._clock.now(), by, "laboratory", text)
+        except SQLAlchemyError as error:
+            raise StoreError(
+                "the stop is latched and every device was told, but it could not be written "
+                f"down ({error}); free the lab database, do not restart the laboratory, and "
+                "stop it again"
+            ) from error
 
     def reset_stop(self, *, by: str) -> None:
         """Release the latched stop; a person has looked."""
@@ -201,13 +220,20 @@ class Gateway:
         await self._clock.join(*safe.values())  # all at once: a silent one delays no other
         for name, made in safe.items():
             if error := made.exception():
-                self.states.fell_silent(name, str(error))
-                self.states.quarantine(name, f"could not be made safe: {error}")
-                self.states.alarm(
-                    name,
-                    f"could not be made safe ({error}); it is tried again while the stop is "
-                    "latched, but do not wait: switch it off",
-                )
+                self._note_unsafe(name, error)
+
+    def _note_unsafe(self, name: str, error: BaseException) -> None:
+        log.error("%s could not be made safe: %s", name, error)
+        try:
+            self.states.fell_silent(name, str(error))
+            self.states.quarantine(name, f"could not be made safe: {error}")
+            self.states.alarm(
+                name,
+                f"could not be made safe ({error}); it is tried again while the stop is "
+                "latched, but do not wait: switch it off",
+            )
+        except SQLAlchemyError:
+            log.exception("and that could not be written down")
 
     # ---- the way of a command --------------------------------------------------
 

@@ -5,6 +5,7 @@ no safety function (that is the furnace's own limiter, in hardware); they keep a
 a recipe, a flow or a driver from becoming one.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,6 +78,8 @@ def refusal(command: Command, device: str, situation: Situation) -> str | None:
 
 def overheated(device: str, reading: FurnaceReading, lab: LabDefinition) -> str | None:
     """Why a furnace must be made safe now; None if it is within its envelope."""
+    if not math.isfinite(reading.temperature_c):
+        return f"its sensor gives {reading.temperature_c} °C, which is no temperature"
     limit_c = (lab.devices[device].max_temperature_c or 0.0) + OVERSHOOT_C
     if reading.temperature_c > limit_c:
         return (

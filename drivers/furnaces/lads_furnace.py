@@ -9,6 +9,7 @@ that was restarted knows what the furnace is doing.
 import hashlib
 import json
 import logging
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -146,6 +147,7 @@ class LadsFurnace:
 
         Raises:
             DeviceFault: Also if the temperature is of bad quality (sensor break).
+            MalformedReply: Also if a value is no finite number, whatever its quality.
         """
         temperature_c, target_c, state, running, step, left_s = await self._client.read(
             self.name,
@@ -159,11 +161,18 @@ class LadsFurnace:
         mode = self._mode_of(state, running)
         under_way = mode in _UNDER_WAY
         return FurnaceReading(
-            temperature_c=float(temperature_c),
-            setpoint_c=float(target_c) if under_way else None,
+            temperature_c=self._finite(temperature_c, "CurrentValue"),
+            setpoint_c=self._finite(target_c, "TargetValue") if under_way else None,
             mode=mode,
             segment=int(step) if under_way else 0,
-            seconds_left=float(left_s) if under_way else None,
+            seconds_left=self._finite(left_s, "EstimatedStepRuntime") if under_way else None,
+        )
+
+    def _finite(self, value: object, what: str) -> float:
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            return float(value)
+        raise MalformedReply(
+            self.name, f"{what} is {value!r}, no finite number; look at sensor and controller"
         )
 
     async def _mode(self) -> FurnaceMode:

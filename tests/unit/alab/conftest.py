@@ -3,11 +3,13 @@
 import asyncio
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.event import listen
 
 from alab.clock import VirtualClock
 from alab.gateway import Gateway
@@ -200,6 +202,17 @@ def store(data_dir: Path) -> Iterator[Store]:
 def gateway(small_laboratory: Laboratory) -> Gateway:
     put(small_laboratory, "rack.1", "s")
     return small_laboratory.gateway
+
+
+@pytest.fixture
+def locked(small_laboratory: Laboratory) -> Iterator[sqlite3.Connection]:
+    """Somebody else keeps the lab database from being written, as a full disk would."""
+    engine = small_laboratory.store.engine
+    listen(engine, "checkout", lambda c, *_: c.execute("PRAGMA busy_timeout = 0"))
+    other = sqlite3.connect(str(engine.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
 
 
 @pytest.fixture

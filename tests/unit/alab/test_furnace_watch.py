@@ -1,15 +1,18 @@
 """The watch over the furnaces: out of bounds is made safe, silence is noticed."""
 
+import math
+import sqlite3
+
 import pytest
 from sqlalchemy import func, select
 
 from alab.clock import VirtualClock
-from alab.errors import DeviceUnreachable
+from alab.errors import DeviceUnreachable, MalformedReply
 from alab.gateway import Gateway
 from alab.laboratory import Laboratory
-from alab.models import FurnaceMode
+from alab.models import FurnaceMode, FurnaceReading
 from alab.store.tables import AlarmRow, ReadingRow
-from tests.acts import state_of
+from tests.acts import alarms_of, state_of
 from tests.fakes import Bench
 
 
@@ -67,6 +70,99 @@ async def test_watch_takes_a_silent_furnace_off_and_back(
     with small_laboratory.store.begin() as session:
         (alarm,) = session.scalars(select(AlarmRow)).all()
     assert "does not answer any more" in alarm.text
+
+
+async def test_trip_needs_no_books_and_is_told_once_they_open(
+    gateway: Gateway,
+    small_laboratory: Laboratory,
+    bench: Bench,
+    clock: VirtualClock,
+    locked: sqlite3.Connection,
+) -> None:
+    bench.furnace.mode, bench.furnace.temperature_c = FurnaceMode.RUNNING, 1300.0
+
+    async def main() -> None:
+        clock.spawn(gateway.furnaces.watch("furnace", 10), name="watch")
+        await clock.sleep(15)
+        assert bench.furnace.mode is FurnaceMode.IDLE
+        bench.furnace.temperature_c = 1000.0  # in bounds again before anybody was told
+        locked.execute("ROLLBACK")
+        await clock.sleep(15)
+
+    await clock.run(main())
+    assert bench.furnace.made_safe == 1
+    assert state_of(small_laboratory, "furnace") == "quarantined"
+    (alarm,) = alarms_of(small_laboratory, "furnace")
+    assert "1300 °C is above 1115 °C" in alarm
+
+
+async def test_silence_that_could_not_be_written_down_is_told_later(
+    gateway: Gateway,
+    small_laboratory: Laboratory,
+    bench: Bench,
+    clock: VirtualClock,
+    locked: sqlite3.Connection,
+) -> None:
+    bench.furnace.off = True
+
+    async def main() -> None:
+        clock.spawn(gateway.furnaces.watch("furnace", 10), name="watch")
+        await clock.sleep(100)
+        locked.execute("ROLLBACK")
+        await clock.sleep(30)
+
+    await clock.run(main())
+    assert state_of(small_laboratory, "furnace") == "offline"
+    (alarm,) = alarms_of(small_laboratory, "furnace")
+    assert "does not answer any more" in alarm
+
+
+@pytest.mark.parametrize(
+    "error", [MalformedReply("furnace", "temperature is nan"), TypeError("a bug")]
+)
+async def test_watch_outlives_errors_and_makes_safe_what_cannot_be_believed(
+    gateway: Gateway,
+    small_laboratory: Laboratory,
+    bench: Bench,
+    clock: VirtualClock,
+    error: Exception,
+) -> None:
+    bench.furnace.mode = FurnaceMode.RUNNING
+    sound = bench.furnace.read
+
+    async def senseless() -> FurnaceReading:
+        raise error
+
+    bench.furnace.read = senseless  # type: ignore[method-assign]
+
+    async def main() -> None:
+        clock.spawn(gateway.furnaces.watch("furnace", 10), name="watch")
+        await clock.sleep(25)
+        assert bench.furnace.made_safe == 0
+        await clock.sleep(10)
+        assert bench.furnace.made_safe == 1
+        bench.furnace.read = sound  # type: ignore[method-assign]
+        await clock.sleep(20)
+
+    await clock.run(main())
+    assert "furnace" in gateway.furnaces.latest
+    assert state_of(small_laboratory, "furnace") == "quarantined"
+    (alarm,) = alarms_of(small_laboratory, "furnace")
+    assert str(error) in alarm
+
+
+async def test_what_is_no_number_is_made_safe_and_watched_on(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    bench.furnace.mode, bench.furnace.temperature_c = FurnaceMode.RUNNING, math.nan
+
+    async def main() -> None:
+        clock.spawn(gateway.furnaces.watch("furnace", 10), name="watch")
+        await clock.sleep(25)
+
+    await clock.run(main())
+    assert bench.furnace.made_safe == 2  # at every look
+    assert state_of(small_laboratory, "furnace") == "quarantined"
 
 
 async def test_heating_curve_keeps_what_is_new(

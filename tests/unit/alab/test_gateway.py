@@ -1,16 +1,18 @@
 """The gateway: nothing unsafe is sent, and a stop reaches everything."""
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from alab import programs
 from alab.claims import Claim
 from alab.clock import VirtualClock
 from alab.commands import Command, OpenDoor, RunProgram, StartFiring
-from alab.errors import DeviceUnreachable, InterlockError, UnknownOutcome
+from alab.errors import DeviceUnreachable, InterlockError, StoreError, UnknownOutcome
 from alab.gateway import Gateway
 from alab.intents import NOT_DONE
 from alab.laboratory import Laboratory
@@ -246,6 +248,37 @@ async def test_emergency_stop_reaches_every_device(
         (alarm,) = alarms_of(small_laboratory, device)
         assert "could not be made safe" in alarm
     assert clock.monotonic_s() == 1.0  # all at once
+
+
+async def test_stop_makes_safe_although_nothing_can_be_written(
+    gateway: Gateway, bench: Bench, clock: VirtualClock, locked: sqlite3.Connection
+) -> None:
+    bench.arm.unsafe = DeviceUnreachable("arm", "no answer")
+    bench.furnace.mode = FurnaceMode.RUNNING
+    with pytest.raises(StoreError, match="do not restart the laboratory"):
+        await clock.run(gateway.emergency_stop("smoke", by="anna"))
+    assert gateway.stopped == "smoke, by anna"
+    made_safe = {name for name, fake in bench.devices.items() if fake.made_safe}
+    assert made_safe == set(bench.devices) - {"arm"}
+    assert gateway.states.silent == {"arm"}  # to be tried again
+
+
+async def test_reset_that_cannot_be_written_leaves_the_stop_latched(
+    gateway: Gateway, clock: VirtualClock, locked: sqlite3.Connection
+) -> None:
+    gateway.stopped = "smoke, by anna"
+    with pytest.raises(OperationalError):
+        gateway.reset_stop(by="anna")
+    assert gateway.stopped == "smoke, by anna"
+
+
+async def test_silent_devices_are_made_safe_although_nothing_can_be_written(
+    gateway: Gateway, bench: Bench, clock: VirtualClock, locked: sqlite3.Connection
+) -> None:
+    gateway.stopped = "smoke, by anna"
+    with pytest.raises(OperationalError):
+        await clock.run(gateway.connect())
+    assert all(fake.made_safe for fake in bench.devices.values())
 
 
 @pytest.mark.parametrize("reset", [False, True])

@@ -1,5 +1,6 @@
 """Interlocks look at what is true now, and at how old it is."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,6 +84,8 @@ def test_program_starts_only_where_none_is_under_way(
         (reading(1115.0, FurnaceMode.RUNNING), False),
         (reading(1115.1, FurnaceMode.RUNNING), True),
         (reading(25.0, FurnaceMode.FAULT), True),
+        (reading(math.nan), True),
+        (reading(-math.inf), True),
     ],
 )
 def test_overheated_is_above_limit_and_overshoot(

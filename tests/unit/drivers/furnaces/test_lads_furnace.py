@@ -1,6 +1,7 @@
 """What may go wrong between an OPC UA client and its server, and a second server."""
 
 import asyncio
+import math
 import threading
 import warnings
 from collections.abc import Coroutine, Iterator
@@ -152,6 +153,19 @@ async def test_no_value_of_bad_or_uncertain_quality(
             await bench.furnace.read()
         bench.line.furnace.quality = ua.StatusCodes.Good
         await bench.furnace.read()
+
+    await bench.run(work)
+
+
+@pytest.mark.parametrize("found", [math.nan, math.inf])
+async def test_what_is_no_finite_number_is_no_temperature(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, found: float
+) -> None:
+    async def work() -> None:
+        chamber = bench.line.furnace.chamber
+        monkeypatch.setattr(type(chamber), "measured_c", found)
+        with pytest.raises(MalformedReply, match=f"CurrentValue is {found}"):
+            await bench.furnace.read()
 
     await bench.run(work)
 
