@@ -2,8 +2,8 @@
 
 * ``ybco_…``, ``ntmo_best``: firings a strategy needs in tables of finished experiments, the
   mean over seeds (see benchmarks.recipe_tables); every strategy runs side by side.
-  ``--table FILE [--target FORMULA]`` runs them on another table instead; its figures are
-  ``table_…`` whatever the table, so that whoever reads them need not know it.
+  ``--table FILE [--target FORMULA]`` runs them on another table instead; its figures keep
+  these names, so that whoever reads them need not know the table.
 * ``precursor_top…``, ``temperature_mae_c``: the models learnt from the literature, on targets
   held out (see benchmarks.literature).
 * ``plan_seconds``: one target from a shelf of 200 compounds (see benchmarks.plan_speed).
@@ -53,8 +53,6 @@ SEEDS, QUICK_SEEDS = 50, 10
 BATCH = 8
 YBCO, NTMO = "YBa2Cu3O7", "Na2Te3Mo3O16"
 OURS, PUBLISHED = "phase-informed (ours)", "ARROWS3"
-NAMES = {"ybco_target_yield": "ybco", "ntmo_target_yield": "ntmo"}
-"""What the figures of the published tables are called, by the name of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +140,11 @@ def _other_table(path: Path, target: str | None, seeds: int) -> dict[str, Figure
         print(f"Figures of {path} are left out: no firing gave any {table.target} to find.")
         return {}
     runs = race(table, path.parent, seeds)
-    name = NAMES.get(table.name, "table")
-    figures = _best_figures(name, runs)
+    figures = _best_figures("ntmo", runs)
     if not table.pure:
         print(f"Figures of pure firings are left out: no firing of {path} gave a pure target.")
         return figures
-    return _pure_figures(name, runs, {}) | figures
+    return _pure_figures("ybco", runs, {}) | figures
 
 
 def race(table: ExperimentTable, folder: Path, seeds: int) -> dict[str, list[Run]]:

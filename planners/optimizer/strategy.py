@@ -212,20 +212,24 @@ def fingerprint(recipe: Recipe) -> Fingerprint:
 
 
 def _success(attempts: Sequence[Attempt]) -> Decision | None:
-    for attempt in reversed(attempts):
-        outcome = attempt.outcome
-        if outcome is not None and outcome.verdict is Verdict.SUCCESS:
-            return Decision(
-                step=NextStep.DONE,
-                reasons=(
-                    f"{attempt.sample} holds {outcome.target_weight_fraction * 100:.1f} ± "
-                    f"{outcome.target_weight_fraction_esd * 100:.1f} wt % "
-                    f"{written(attempt.recipe.target)} after "
-                    f"{dwell_s(attempt.recipe) / 3600:g} h at "
-                    f"{attempt.recipe.max_temperature_c:g} °C.",
-                ),
-            )
-    return None
+    """The end, with the best of the attempts that succeeded; the newest of equals."""
+    made = [
+        (outcome.target_weight_fraction, number, attempt, outcome)
+        for number, attempt in enumerate(attempts)
+        if (outcome := attempt.outcome) is not None and outcome.verdict is Verdict.SUCCESS
+    ]
+    if not made:
+        return None
+    *_, best, outcome = max(made, key=lambda one: one[:2])
+    return Decision(
+        step=NextStep.DONE,
+        reasons=(
+            f"{best.sample} holds {outcome.target_weight_fraction * 100:.1f} ± "
+            f"{outcome.target_weight_fraction_esd * 100:.1f} wt % "
+            f"{written(best.recipe.target)} after {dwell_s(best.recipe) / 3600:g} h at "
+            f"{best.recipe.max_temperature_c:g} °C.",
+        ),
+    )
 
 
 def _nothing_fits(offered: int, limits: FiringLimits) -> Decision:

@@ -97,6 +97,14 @@ def test_an_earlier_success_stays_one():
     assert next_for("BaTiO3", (recipe, made), (recipe, None)).step is NextStep.DONE
 
 
+def test_the_best_of_several_successes_is_named():
+    recipe = candidates("BaTiO3")[0]
+    pure = outcome("BaTiO3", Verdict.SUCCESS, BaTiO3=1.0)
+    poorer = outcome("BaTiO3", Verdict.SUCCESS, BaTiO3=0.8)
+    decision = next_for("BaTiO3", (recipe, poorer), (recipe, pure), (recipe, poorer))
+    assert "S2 holds 100.0" in decision.reasons[0]
+
+
 def test_untouched_powders_go_in_hotter_and_the_reason_cites_numbers():
     recipe = at(candidates("BaTiO3")[0], 800)
     found = outcome("BaTiO3", Verdict.FAILED, BaCO3=0.70, TiO2=0.30)
