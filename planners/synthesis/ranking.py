@@ -24,9 +24,10 @@ from alab.errors import BadInput
 from alab.models import Atmosphere
 from planners.synthesis.conditions import FiringChoice
 from planners.synthesis.enumeration import PrecursorSets
+from planners.synthesis.families import families
 from planners.synthesis.grand_potential import FloatArray, grand_potential_ev_per_metal_atom
 from planners.synthesis.pathways import Pathway, predict_pathway, residue
-from planners.synthesis.practical import families, penalty
+from planners.synthesis.practical import penalty
 from planners.synthesis.precedent import usual_by_family, usual_sets
 from planners.synthesis.reactions import Reaction, atoms, has_energy, metals, molar_mass_g
 from planners.synthesis.selectivity import Selectivity, selectivity

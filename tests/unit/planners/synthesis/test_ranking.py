@@ -10,7 +10,7 @@ from benchmarks.plan_speed import COMPOUNDS
 from planners.synthesis import ranking
 from planners.synthesis.conditions import choose_temperature
 from planners.synthesis.enumeration import enumerate_sets
-from planners.synthesis.practical import families
+from planners.synthesis.families import families
 from planners.synthesis.precedent import usual_sets
 from planners.synthesis.ranking import (
     assess,
