@@ -7,7 +7,8 @@ another, so they are grouped into *rays*. Sets of independent rays are solved to
 
 in floating point; the amounts are then written as fractions over det(MᵀM) and ``M x = t`` is
 checked in whole numbers, so that what survives is exact. Last, each ray is replaced by each
-of its powders, and the gases follow.
+of its powders, and the gases follow. Sets that bring an oxidiser and a fuel together are
+left out.
 """
 
 import math
@@ -20,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Element
 
+from alab.errors import TargetError
 from planners.synthesis.grand_potential import FloatArray
+from planners.synthesis.hazards import clash, is_fuel, is_oxidiser
 from planners.synthesis.reactions import Reaction, atoms, metals, reaction_of
-from planners.synthesis.thermo import reduced
+from planners.synthesis.thermo import reduced, written
 
 IntArray = NDArray[np.int64]
 
@@ -109,7 +112,8 @@ def enumerate_sets(
     """Find every set of powders that balances to a target, open to gases both ways.
 
     Sets are those for which :func:`reactions.balance` has an answer: all amounts above 0
-    and unique, so at most as many powders as the target has metals.
+    and unique, so at most as many powders as the target has metals. Of these, sets that
+    would take fire (:func:`hazards.clash`) are left out.
 
     Args:
         target: Formula.
@@ -120,6 +124,9 @@ def enumerate_sets(
         The sets. Where there are more than ``MOST_COMBINATIONS`` or ``MOST_SETS`` of a
         size, powders of many metals, and those named last among powders of the same
         metals, are kept out of it; ``left_out`` names them.
+
+    Raises:
+        TargetError: If sets balance, and all of them would take fire; names powders.
     """
     elements = sorted(metals(target))
     usable = _usable(powders, frozenset(elements))
@@ -136,13 +143,33 @@ def enumerate_sets(
         kept = _few_powders(kept, chosen)
         found += _with_powders(chosen, amounts, kept, usable, target, most)
         left_out |= set(usable) - {powder for ray in kept for powder in ray.powders}
-    return PrecursorSets(
+    sets = PrecursorSets(
         target=target,
         powders=usable,
         members=np.concatenate([members for members, _ in found]),
         moles=np.concatenate([moles for _, moles in found]),
         left_out=tuple(sorted(left_out)),
     )
+    return _without_clashes(sets)
+
+
+def _without_clashes(sets: PrecursorSets) -> PrecursorSets:
+    """The sets that do not bring an oxidiser and a fuel together.
+
+    Raises:
+        TargetError: If there were sets, and none is left.
+    """
+    dangerous = np.ones(len(sets), dtype=np.bool_)
+    for kind in (is_oxidiser, is_fuel):
+        held = np.array([*map(kind, sets.powders), False])  # the last is that of −1
+        dangerous &= np.any(held[sets.members], axis=1)
+    safe = sets.only(~dangerous)
+    if len(sets) and not len(safe):
+        raise TargetError(
+            f"{written(sets.target)}: every set of powders that balances to it is dangerous: "
+            f"{clash(sets.names(0))}; add other precursors"
+        )
+    return safe
 
 
 def _place(powder: str) -> tuple[float, str]:
