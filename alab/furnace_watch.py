@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from alab.clock import Clock
 from alab.device_states import DeviceStates
-from alab.errors import DeviceUnreachable, InterlockError
+from alab.errors import DeviceFault, DeviceUnreachable, InterlockError
 from alab.interlocks import AT_REST, TimedReading, overheated, runs_on
 from alab.lab import LabDefinition
 from alab.models import FurnaceReading
@@ -64,12 +64,20 @@ class FurnaceWatch:
         return self._latest
 
     async def read(self, name: str) -> FurnaceReading:
-        """Look at a furnace now, make it safe if it is out of bounds, and record it."""
+        """Look at a furnace now, make it safe if it is out of bounds, and record it.
+
+        Raises:
+            DeviceFault: If it says itself that it cannot be believed; it is made safe by then.
+        """
         furnace = self._devices[name]
         if not isinstance(furnace, Furnace):
             raise InterlockError(name, "is no furnace")
         stopped = self._stopped()  # before the look: one that is under way may be old
-        reading = await furnace.read()
+        try:
+            reading = await furnace.read()
+        except DeviceFault as error:
+            await self._trip(name, str(error))
+            raise
         timed = TimedReading(reading=reading, at=self._clock.now())
         self._latest[name] = timed
         self._misses[name] = 0
@@ -106,6 +114,8 @@ class FurnaceWatch:
         missed = self._misses.get(furnace, 0) + 1
         try:
             await self.read(furnace)
+        except DeviceFault as error:
+            log.warning("%s was made safe: %s", furnace, error)
         except DeviceUnreachable as error:
             if missed == LOOKS_IN_VAIN:
                 self._states.fell_silent(furnace, str(error))

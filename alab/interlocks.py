@@ -183,8 +183,11 @@ def _stale(furnace: str, situation: Situation) -> str | None:
 
 
 def _hot(furnace: str, situation: Situation) -> str | None:
+    reading = situation.readings[furnace].reading
+    if reason := overheated(furnace, reading, situation.lab):
+        return f"{furnace} cannot be believed to be cool: {reason}"
     limit_c = situation.lab.devices[furnace].door_limit_c
-    found_c = situation.readings[furnace].reading.temperature_c
+    found_c = reading.temperature_c
     if found_c > limit_c:
         return (
             f"{furnace} is at {found_c:.0f} °C, above its door limit of {limit_c:.0f} °C; "

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from alab.clock import VirtualClock
-from alab.errors import DeviceUnreachable, MalformedReply
+from alab.errors import DeviceFault, DeviceUnreachable, MalformedReply
 from alab.gateway import Gateway
 from alab.laboratory import Laboratory
 from alab.models import FurnaceMode, FurnaceReading
@@ -149,6 +149,43 @@ async def test_watch_outlives_errors_and_makes_safe_what_cannot_be_believed(
     assert state_of(small_laboratory, "furnace") == "quarantined"
     (alarm,) = alarms_of(small_laboratory, "furnace")
     assert str(error) in alarm
+
+
+async def test_fault_is_made_safe_at_once_and_is_not_silence(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    bench.furnace.mode = FurnaceMode.RUNNING
+
+    async def faulty() -> FurnaceReading:
+        raise DeviceFault("furnace", "CurrentValue is of bad quality (BadSensorFailure)")
+
+    bench.furnace.read = faulty  # type: ignore[method-assign]
+
+    async def main() -> None:
+        clock.spawn(gateway.furnaces.watch("furnace", 10), name="watch")
+        await clock.sleep(15)
+        assert bench.furnace.mode is FurnaceMode.IDLE
+        await clock.sleep(60)
+        await gateway.reconnect()
+
+    await clock.run(main())
+    assert state_of(small_laboratory, "furnace") == "quarantined"
+    (alarm,) = alarms_of(small_laboratory, "furnace")
+    assert "tripped: furnace: CurrentValue is of bad quality (BadSensorFailure)" in alarm
+
+
+async def test_furnace_in_order_is_left_alone_although_nothing_can_be_written(
+    gateway: Gateway, bench: Bench, clock: VirtualClock, locked: sqlite3.Connection
+) -> None:
+    bench.furnace.mode = FurnaceMode.RUNNING
+
+    async def main() -> FurnaceReading:
+        clock.spawn(gateway.furnaces.watch("furnace", 10), name="watch")
+        await clock.sleep(100)
+        return await gateway.furnaces.read("furnace")
+
+    assert (await clock.run(main())).mode is FurnaceMode.RUNNING
+    assert bench.furnace.made_safe == 0
 
 
 async def test_what_is_no_number_is_made_safe_and_watched_on(

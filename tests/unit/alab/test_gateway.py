@@ -131,6 +131,14 @@ class TestRefusals:
             "door", OpenDoor(), "furnace is at 151 °C, above its door limit of 150 °C"
         )
 
+    async def test_door_of_a_furnace_with_an_open_thermocouple(
+        self, refused: Any, small_laboratory: Laboratory, bench: Bench
+    ) -> None:
+        bench.furnace.temperature_c, bench.furnace.mode = 20.0, FurnaceMode.FAULT
+        await refused("door", OpenDoor(), "furnace cannot be believed to be cool")
+        assert bench.furnace.made_safe == 1
+        assert state_of(small_laboratory, "furnace") == "quarantined"
+
     @pytest.mark.parametrize(
         ("door", "temperature_c", "why"),
         [

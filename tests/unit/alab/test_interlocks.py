@@ -68,6 +68,19 @@ def test_shutting_a_door_is_refused_by_the_emergency_stop_only(
     assert refusal(ShutDoor(), "door", situation(small_lab, stopped="smoke")) is not None
 
 
+@pytest.mark.parametrize("found", [reading(20.0, FurnaceMode.FAULT), reading(math.nan)])
+@pytest.mark.parametrize(("device", "command"), [("door", OpenDoor()), ("arm", INTO_CHAMBER)])
+def test_furnace_that_cannot_be_believed_is_not_opened_however_cold_it_looks(
+    small_lab: LabDefinition, device: str, command: Any, found: FurnaceReading
+) -> None:
+    now = situation(
+        small_lab,
+        readings={"furnace": TimedReading(reading=found, at=NOW)},
+        doors={"door": DoorState.OPEN},
+    )
+    assert "furnace cannot be believed to be cool" in (refusal(command, device, now) or "")
+
+
 @pytest.mark.parametrize("mode", list(FurnaceMode))
 def test_program_starts_only_where_none_is_under_way(
     small_lab: LabDefinition, mode: FurnaceMode

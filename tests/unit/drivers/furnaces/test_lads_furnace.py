@@ -157,6 +157,17 @@ async def test_no_value_of_bad_or_uncertain_quality(
     await bench.run(work)
 
 
+async def test_a_furnace_with_a_broken_sensor_can_be_stopped(bench: Bench) -> None:
+    async def work() -> None:
+        await bench.furnace.start_firing(PROFILE, Atmosphere.AIR)
+        bench.line.furnace.quality = ua.StatusCodes.BadDeviceFailure
+        await bench.furnace.make_safe()
+        bench.line.furnace.quality = ua.StatusCodes.Good
+        assert (await bench.furnace.read()).mode is FurnaceMode.IDLE
+
+    await bench.run(work)
+
+
 @pytest.mark.parametrize("found", [math.nan, math.inf])
 async def test_what_is_no_finite_number_is_no_temperature(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, found: float
