@@ -5,33 +5,29 @@ profile share a furnace.
 """
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from prefect import flow
-from prefect.artifacts import acreate_image_artifact
 from sqlalchemy import select
 
 from alab.batching import Chamber, FiringWish, next_batch
 from alab.claims import ACTIVE_FIRING, Claim, Lease
 from alab.commands import OpenDoor, ShutDoor, StartFiring
-from alab.errors import AlabError, DeviceError, DeviceFault, UnknownOutcome
-from alab.interlocks import overheated
+from alab.errors import AlabError, DeviceError, UnknownOutcome
 from alab.lab import Capability
-from alab.laboratory import Laboratory
+from alab.laboratory import REMOVED, Laboratory
 from alab.life import Control, Event, Status
-from alab.models import Atmosphere, FurnaceMode, FurnaceReading, Profile, Recipe
+from alab.models import Atmosphere, Profile, Recipe
 from alab.store.codec import decode, encode
-from alab.store.records import log_event, raise_alarm
+from alab.store.records import ask, log_event
 from alab.store.store import Store
-from alab.store.tables import AttemptRow, DeviceRow, FiringRow, ReadingRow, SampleRow, SlotRow
+from alab.store.tables import AttemptRow, DeviceRow, FiringRow, IntentRow, SampleRow, SlotRow
 from flows.context import current_laboratory
+from flows.heating import give_up_heat, heating_curve, until_cool, until_done
 from flows.moves import move
-from flows.pictures import curve
 from flows.stage import ending_with_us, leased, stage, until_answered
 
-OVERDUE_FACTOR = 1.5
-LONGEST_COOLING_S = 48 * 3600.0
 COMING = (Status.QUEUED, Status.PREPARING, Status.REGRINDING)
 
 
@@ -202,6 +198,7 @@ def _active(laboratory: Laboratory) -> list[int]:
 async def fire(firing: int) -> None:
     """One run of a furnace, from wherever it is; samples that it loses are failed."""
     laboratory = current_laboratory()
+    told = ""
     while True:
         status = _row(laboratory, firing).status
         try:
@@ -217,8 +214,12 @@ async def fire(firing: int) -> None:
         except UnknownOutcome as error:
             await until_answered(laboratory, error, f"firing {firing}")
         except AlabError as error:
-            _give_up(laboratory, firing, error)
-            return
+            if not error.retryable:
+                await _give_up(laboratory, firing, error)
+                return
+            if str(error) != told:  # nothing is lost: it goes on once its devices answer
+                told = str(error)
+                _alarm(laboratory, firing, f"waits: {error}")
 
 
 @stage("load")
@@ -237,10 +238,9 @@ async def load(firing: int) -> None:
         start = StartFiring(
             profile=decode(Profile, row.profile), atmosphere=Atmosphere(row.atmosphere)
         )
-        await laboratory.gateway.perform(
-            f"firing {firing}/start", row.furnace, start, lease=lease
-        )
-    _set(laboratory, firing, status="heating", heated_from=laboratory.clock.now())
+        key = f"firing {firing}/start"
+        await laboratory.gateway.perform(key, row.furnace, start, lease=lease)
+    _set(laboratory, firing, status="heating", heated_from=_started_at(laboratory, key))
 
 
 @stage("heat")
@@ -249,16 +249,20 @@ async def heat(firing: int) -> None:
     laboratory = current_laboratory()
     row = _row(laboratory, firing)
     if row.status == "heating":
-        await _until_done(laboratory, row)
-        _set(laboratory, firing, status="cooling")
-    await _until_cool(laboratory, row)
+        note = await until_done(laboratory, row)
+        _set(laboratory, firing, status="cooling", note=note)
+    await until_cool(laboratory, _row(laboratory, firing))
     _set(laboratory, firing, status="unloading", ended_at=laboratory.clock.now())
-    await _heating_curve(laboratory, _row(laboratory, firing))
+    await heating_curve(laboratory, _row(laboratory, firing))
 
 
 @stage("recover")
 async def recover(firing: int) -> None:
-    """Open the door, take every crucible home, shut it."""
+    """Open the door, take every crucible home, shut it.
+
+    Samples whose program was broken off are lost: nobody may learn from them what their
+    recipe gives.
+    """
     laboratory = current_laboratory()
     row = _row(laboratory, firing)
     async with leased(laboratory, _claim(laboratory, row, "recover")) as lease:
@@ -269,7 +273,7 @@ async def recover(firing: int) -> None:
                 continue
             key = f"firing {firing}/unload {sample}"
             await move(laboratory, key, sample, slot, sample_row.home_slot, lease)
-            laboratory.happened(sample, Event.UNLOAD)
+            laboratory.happened(sample, Event.FAIL if row.note else Event.UNLOAD, row.note)
         await _door(laboratory, row, lease, ShutDoor(), again="unload")
     _set(laboratory, firing, status="finished")
 
@@ -300,115 +304,38 @@ async def _door(
         await laboratory.gateway.perform(key, door, command, lease=lease)
 
 
-async def _until_done(laboratory: Laboratory, row: FiringRow) -> None:
-    """Wait while the program runs; a furnace held at its panel is not finished."""
-    profile = decode(Profile, row.profile)
-    began = row.heated_from or laboratory.clock.now()
-    due_s = profile.duration_s() * OVERDUE_FACTOR + 3600
-    held = overdue = False
-    while True:
-        reading = await _look(laboratory, row.furnace)
-        if reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE):
-            break
-        if reading.mode is FurnaceMode.HOLDING and not held:
-            held = True
-            _alarm(laboratory, row.furnace, f"firing {row.id} is held at the panel; release it")
-        elapsed_s = (laboratory.clock.now() - began).total_seconds()
-        if elapsed_s > due_s and not overdue:
-            overdue = True
-            _alarm(laboratory, row.furnace, f"firing {row.id} takes longer than expected")
-        await laboratory.clock.sleep(laboratory.watch_period_s)
-    _check_soaked(laboratory, row, profile)
-
-
-async def _look(laboratory: Laboratory, furnace: str) -> FurnaceReading:
-    """Read a furnace that should be sound.
-
-    Raises:
-        DeviceFault: If it is out of bounds; the gateway has made it safe by then.
-    """
-    reading = await laboratory.gateway.furnaces.read(furnace)
-    if reason := overheated(furnace, reading, laboratory.lab):
-        raise DeviceFault(furnace, f"{reason}; its program was reset")
-    return reading
-
-
-def _check_soaked(laboratory: Laboratory, row: FiringRow, profile: Profile) -> None:
-    """A program that ended without reaching its temperature did not fire anything."""
-    with laboratory.store.begin() as session:
-        hottest = max(
-            session.scalars(
-                select(ReadingRow.temperature_c).where(
-                    ReadingRow.device == row.furnace, ReadingRow.at >= row.heated_from
-                )
-            ),
-            default=0.0,
-        )
-    if hottest < profile.max_temperature_c - 25.0:
-        note = (
-            f"only reached {hottest:.0f} °C of {profile.max_temperature_c:.0f} °C: the program "
-            "was broken off"
-        )
-        _alarm(laboratory, row.furnace, f"firing {row.id} {note}")
-        _set(laboratory, row.id, note=note)
-
-
-async def _until_cool(laboratory: Laboratory, row: FiringRow) -> None:
-    """Wait for a measured temperature, not for a time."""
-    limit_c = laboratory.lab.devices[row.furnace].door_limit_c
-    began = laboratory.clock.now()
-    warned = False
-    while (reading := await _look(laboratory, row.furnace)).temperature_c > limit_c:
-        waited_s = (laboratory.clock.now() - began).total_seconds()
-        if waited_s > LONGEST_COOLING_S and not warned:
-            warned = True
-            _alarm(
-                laboratory,
-                row.furnace,
-                f"still at {reading.temperature_c:.0f} °C after {waited_s / 3600:.0f} h",
-            )
-        await laboratory.clock.sleep(laboratory.watch_period_s)
-
-
-async def _heating_curve(laboratory: Laboratory, row: FiringRow) -> None:
-    with laboratory.store.begin() as session:
-        points = session.execute(
-            select(ReadingRow.at, ReadingRow.temperature_c, ReadingRow.setpoint_c)
-            .where(
-                ReadingRow.device == row.furnace,
-                ReadingRow.at >= row.heated_from,
-                ReadingRow.at <= row.ended_at,
-            )
-            .order_by(ReadingRow.at)
-        ).all()
-    if not points or row.heated_from is None:
-        return
-    hours = [(p.at - row.heated_from).total_seconds() / 3600 for p in points]
-    await acreate_image_artifact(
-        key=f"heating-curve-firing-{row.id}",
-        image_url=curve(
-            hours, [[p.temperature_c for p in points]], x_title="time / h", y_title="°C"
-        ),
-        description=f"Heating curve of {row.furnace}: {', '.join(row.slots)}",
-    )
-
-
-def _give_up(laboratory: Laboratory, firing: int, error: AlabError) -> None:
+async def _give_up(laboratory: Laboratory, firing: int, error: AlabError) -> None:
     """The furnace failed: its samples are failed, and a person has to empty it."""
     row = _row(laboratory, firing)
+    heat = await give_up_heat(laboratory, row.furnace)
     _set(laboratory, firing, status="failed", note=str(error), ended_at=laboratory.clock.now())
     device = error.device if isinstance(error, DeviceError) else row.furnace
-    for sample in row.slots:
+    for sample, slot in row.slots.items():
         if Status(laboratory.sample(sample).status) is Status.FIRING:
             laboratory.happened(sample, Event.FAIL, f"{device}: {error}")
+            _ask_to_empty(laboratory, sample, slot, heat)
             laboratory.ask_to_clear(sample)
-    _alarm(laboratory, row.furnace, f"firing {firing} failed: {error}")
+    _alarm(laboratory, firing, f"failed: {error}")
     laboratory.changed.set()
 
 
-def _alarm(laboratory: Laboratory, device: str, text: str) -> None:
+def _alarm(laboratory: Laboratory, firing: int, text: str) -> None:
+    furnace = _row(laboratory, firing).furnace
+    laboratory.gateway.states.alarm(furnace, f"firing {firing} {text}")
+
+
+def _ask_to_empty(laboratory: Laboratory, sample: str, slot: str, heat: str) -> None:
+    """Ask for a crucible that stands in a furnace; says how hot it is there."""
     with laboratory.store.begin() as session:
-        raise_alarm(session, laboratory.clock.now(), device, text)
+        if session.get_one(SlotRow, slot).sample == sample:
+            text = f"{sample} is lost at {slot}. {heat} Take its crucible away by hand."
+            ask(session, laboratory.clock.now(), sample, text, [REMOVED])
+
+
+def _started_at(laboratory: Laboratory, key: str) -> datetime:
+    """When a furnace was told to start, perhaps by an earlier process."""
+    with laboratory.store.begin() as session:
+        return session.scalars(select(IntentRow.issued_at).where(IntentRow.key == key)).one()
 
 
 def _row(laboratory: Laboratory, firing: int) -> FiringRow:

@@ -1,7 +1,10 @@
-"""Small line drawings for the dashboard, as SVG in a data address."""
+"""What the dashboard shows: small line drawings, as SVG in a data address."""
 
 import base64
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Sequence
+
+log = logging.getLogger(__name__)
 
 WIDTH, HEIGHT, MARGIN = 720, 300, 48
 COLOURS = ("#1f6feb", "#d1242f", "#8c959f", "#1a7f37")
@@ -45,3 +48,11 @@ def curve(
         f"{frame}{''.join(lines)}{''.join(words)}</svg>"
     )
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+async def shown(artifact: Awaitable[object]) -> None:
+    """Put an artifact on the dashboard, if it can be reached: the work goes on without."""
+    try:
+        await artifact
+    except Exception as error:  # noqa: BLE001 (Prefect lets errors of many libraries through)
+        log.warning("The dashboard does not show what it should: %s", error)

@@ -133,6 +133,7 @@ async def test_a_broken_thermocouple_fails_the_firing_and_not_the_campaign(rig: 
     assert rig.status(SAMPLE) == Status.FAILED
     (question,) = rig.questions(SAMPLE)
     assert "chamber_a.1" in question.text
+    assert "treat it as hot" in question.text
     await rig.finish("c")
     assert rig.status(NEXT) == Status.FINISHED, rig.account()
     assert [row.furnace for row in rig.rows(FiringRow)] == ["furnace_a", "furnace_b"]
