@@ -63,6 +63,8 @@ _ALIKE = 0.8
 """Least cosine between measured and calculated intensities, texture allowed for."""
 _HIGH_R_WP_PERCENT = 15.0
 _STEP_SHARE = 0.2
+_FINEST_DEG = 0.0049
+"""Lines are drawn no finer, or their windows would not reach _REACH_DEG."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +206,13 @@ def _task(pattern: Pattern, standard: Standard, start: Instrument) -> Task:
     groups = tuple(_take(found, chosen) for chosen in np.split(inside, breaks))
     steps = np.diff(angle)
     step = float(np.median(steps))
-    even = bool(np.max(np.abs(angle - np.linspace(angle[0], angle[-1], len(angle)))) < 1e-3)
-    points = len(angle) if even else int((angle[-1] - angle[0]) / steps.min()) + 2
+    uneven = np.max(np.abs(angle - np.linspace(angle[0], angle[-1], len(angle))))
+    even = bool(uneven < 1e-3 and step > _FINEST_DEG)
+    points = len(angle)
     if even:
         step = float((angle[-1] - angle[0]) / (len(angle) - 1))
     else:
-        step = float(max(steps.min(), step * _STEP_SHARE))
+        step = float(max(steps.min(), step * _STEP_SHARE, _FINEST_DEG))
         points = int((angle[-1] - angle[0]) / step) + 2
     return Task(
         pattern=pattern,

@@ -19,6 +19,8 @@ MODEL_ERROR = 0.05
 _LOWEST_DEG, _WIDEST_DEG = 8.0, 112.0
 _GAP_STEPS = 5.0
 """Points further apart than this many steps have a gap between them."""
+_FINEST_DEG = 0.0199
+"""Lines are drawn over a fixed number of points: finer steps would cut off their tails."""
 _ROUNDING = 1e-6
 
 
@@ -104,20 +106,24 @@ def _evenly(angle: Array, counts: Array, variance: Array) -> tuple[Grid, Array, 
 
 
 def _binned(fine: Grid, columns: tuple[Array, ...]) -> tuple[Grid, int, tuple[Array, ...]]:
-    """Sum columns into at most POINTS even bins; a point on an edge is shared out."""
+    """Sum columns into at most POINTS even bins, none narrower than _FINEST_DEG.
+
+    A point on an edge is shared out.
+    """
     count = len(columns[0])
-    if count <= POINTS:
+    bins = min(POINTS, int(count * fine.step_deg / _FINEST_DEG))
+    if count <= bins:
         return fine, count, columns
     edges = np.arange(count + 1, dtype=float)
-    wanted = np.linspace(0.0, count, POINTS + 1)
-    factor = count / POINTS
+    wanted = np.linspace(0.0, count, bins + 1)
+    factor = count / bins
 
     def summed(values: Array) -> Array:
         total = np.concatenate([[0.0], np.cumsum(values)])
         return np.diff(np.interp(wanted, edges, total))
 
     grid = Grid(fine.start_deg + fine.step_deg * (factor - 1) / 2, fine.step_deg * factor)
-    return grid, POINTS, tuple(summed(column) for column in columns)
+    return grid, bins, tuple(summed(column) for column in columns)
 
 
 def baseline(counts: Array, half_window: int) -> Array:

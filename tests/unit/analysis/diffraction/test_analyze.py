@@ -13,7 +13,7 @@ from alab.errors import BadInput
 from alab.models import Outcome, Verdict
 from analysis.diffraction.analyze import analyze
 from analysis.diffraction.crystal import Crystal, structure_of
-from analysis.diffraction.library import default_cifs, embedded
+from analysis.diffraction.library import STRUCTURES, default_cifs, embedded
 from analysis.diffraction.parent import disordered_parents
 from analysis.diffraction.pattern import Pattern
 from analysis.diffraction.plot import MOST_POINTS, figure
@@ -29,20 +29,21 @@ def _peaks(formula: str) -> np.ndarray:
     return _peaks_of(default_cifs()[formula])
 
 
-def _peaks_of(cif: Path) -> np.ndarray:
+def _peaks_of(cif: Path, angle: np.ndarray = ANGLE, fwhm_deg: float = 0.09) -> np.ndarray:
     crystal = xu.materials.Crystal.fromCIF(str(cif))
     powder = xu.simpack.Powder(crystal, 1)
     diffraction = xu.simpack.PowderDiffraction(
         powder, tt_cutoff=75, enable_simulation=False, wl=1.5405929
     )
-    total = np.zeros(len(ANGLE))
+    total = np.zeros(len(angle))
     for line in diffraction.data.values():
         sin = np.sin(np.radians(line["ang"]))
         for wavelength_ang, share in ((1.5405929, 1.0), (1.5444274, 0.5)):
             place = 2 * np.degrees(np.arcsin(sin * wavelength_ang / 1.5405929))
-            x = (ANGLE - place) / 0.09
+            x = (angle - place) / fwhm_deg
             gauss = np.exp(-4 * np.log(2) * x**2) * (4 * np.log(2) / np.pi) ** 0.5
-            total += share * line["r"] * (0.5 * gauss + (1 / np.pi) / (1 + 4 * x**2))
+            area = share * line["r"] * 0.09 / fwhm_deg
+            total += area * (0.5 * gauss + (1 / np.pi) / (1 + 4 * x**2))
     return total / crystal.density
 
 
@@ -146,6 +147,20 @@ def test_a_phase_is_found_by_its_other_lines_where_a_gap_hides_the_strongest() -
     assert {phase.formula for phase in outcome.phases} == {"BaTiO3", "TiO2"}
     assert outcome.target_weight_fraction == pytest.approx(0.35, abs=0.03)
     assert "Nothing was measured from 30.48° to 32.52°" in " ".join(outcome.reasons)
+
+
+@pytest.mark.parametrize("step_deg", [0.02, 0.005])
+def test_fine_steps_over_a_short_range_make_no_phases(step_deg: float) -> None:
+    """The wide lines of MgO have their tails, whatever the step is."""
+    angle = np.arange(33.0, 48.0, step_deg)
+    net = _peaks_of(default_cifs()["MgO"], angle, 0.6) + _peaks_of(
+        STRUCTURES / "TiO2_136.cif", angle, 0.1
+    )
+    expected = 20_000 * step_deg / 0.02 * net / net.max() + 150
+    counts = np.random.default_rng(0).poisson(expected).astype(float)
+    pattern = Pattern(two_theta_deg=angle, counts=counts, esd=np.sqrt(np.maximum(counts, 1)))
+    outcome = analyze(pattern, elements=["Mg", "Ti"], particle_diameter_um=0.0).outcome
+    assert {phase.reference for phase in outcome.phases} == {"MgO_225", "TiO2_136"}
 
 
 def test_analysis_survives_json_and_is_drawn_small() -> None:

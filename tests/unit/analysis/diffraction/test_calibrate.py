@@ -10,8 +10,9 @@ import pytest
 from scipy.special import voigt_profile
 
 from alab.errors import BadInput
-from analysis.diffraction.calibrate import Calibrated, calibrate
+from analysis.diffraction.calibrate import Calibrated, _task, calibrate
 from analysis.diffraction.pattern import Pattern, read_pattern
+from analysis.diffraction.profile import Instrument
 from analysis.diffraction.standards import CERTIFICATES, own_standard, standard
 
 FORMATS = (
@@ -44,9 +45,9 @@ def place_deg(square: int, wavelength_ang: float) -> float:
     return float(np.degrees(2 * theta) + ZERO_DEG - shift)
 
 
-def drawn(end_deg: float = 122.0, scale: float = 300.0) -> Pattern:
+def drawn(end_deg: float = 122.0, scale: float = 300.0, step_deg: float = 0.015) -> Pattern:
     """LaB6 as Voigt functions: not the pseudo-Voigts of the project."""
-    angle = np.arange(18.0, end_deg, 0.015)
+    angle = np.arange(18.0, end_deg, step_deg)
     counts = np.full(len(angle), 60.0) + 800 / angle
     for square, height in zip(SQUARES, HEIGHTS, strict=True):
         for wavelength, share in ((1.5405929, 1.0), (1.5444274, RATIO)):
@@ -87,6 +88,15 @@ def test_widths_come_back_at_every_line(found: Calibrated) -> None:
         # Olivero & Longbothum, J. Quant. Spectrosc. 17 (1977) 233: within 0.02 %.
         true = 0.5346 * lorentz + np.sqrt(0.2166 * lorentz**2 + gauss**2)
         assert line.fwhm_deg == pytest.approx(true, rel=0.05), line
+
+
+@pytest.mark.parametrize("step_deg", [0.015, 0.0015])
+def test_lines_keep_their_tails_whatever_the_step(step_deg: float) -> None:
+    pattern = drawn(end_deg=70.0, step_deg=step_deg)
+    task = _task(pattern, standard("LaB6"), Instrument())
+    assert task.half_window * task.grid.step_deg == pytest.approx(2.0, abs=0.05)
+    assert task.grid.start_deg + task.points * task.grid.step_deg > pattern.two_theta_deg[-1]
+    assert task.on_points(np.ones((1, task.points))).shape == (len(pattern.counts), 1)
 
 
 def test_lines_and_residual_are_told(found: Calibrated) -> None:
