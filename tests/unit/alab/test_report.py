@@ -285,6 +285,18 @@ def test_report_needs_nothing_but_itself(empty_store: Store, tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
 
 
+def test_on_a_narrow_screen_tables_scroll_in_their_own_box(
+    empty_store: Store, tmp_path: Path
+) -> None:
+    fill(empty_store)
+    page = write_report(empty_store, "demo", tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
+    narrow = re.search(r"@media \(max-width: 720px\) \{(.*?)\n\}", page, re.DOTALL)
+    assert narrow is not None
+    assert "table { display: block; overflow-x: auto; }" in narrow[1]
+
+
 def test_every_figure_that_is_shown_is_there_once(empty_store: Store, tmp_path: Path) -> None:
     fill(empty_store)
     page = write_report(empty_store, "demo", tmp_path / "report.html").read_text(
