@@ -20,7 +20,7 @@ from alab.cli.output import screen, write_json
 from alab.cli.reach import data_directory
 from alab.client import SERVICE_FILE
 from alab.errors import BadInput
-from alab.runtime import DEFAULT_SEED, Runtime, Simulation, running
+from alab.runtime import DEFAULT_SEED, Runtime, Simulation, read_lab, running
 from alab.service.app import make_app
 from alab.settings import Settings, read_settings
 from flows.server import PrefectServer
@@ -64,8 +64,7 @@ def up(
     settings = read_settings(data_directory(data_dir), **given)
     simulation = None
     if simulate:
-        switched_off = frozenset(word.strip() for word in off.split(",") if word.strip())
-        simulation = Simulation(seed=seed, speed=speed, off=switched_off)
+        simulation = Simulation(seed=seed, speed=speed, off=_devices(off, settings.lab_file))
     _check_port(settings.port, "--port")
     server = PrefectServer(settings.data_dir, settings.prefect_port)
     server.start()
@@ -76,6 +75,19 @@ def up(
     screen(errors=as_json).print(
         "Stopped; everything is kept in " + escape(str(settings.data_dir))
     )
+
+
+def _devices(off: str, lab_file: Path) -> frozenset[str]:
+    """The devices to switch off, all of which the laboratory has."""
+    names = frozenset(word.strip() for word in off.split(",") if word.strip())
+    if names:
+        known = read_lab(lab_file if lab_file.exists() else None).devices
+        if unknown := sorted(names - set(known)):
+            raise BadInput(
+                f"--off names {', '.join(unknown)}, which the laboratory does not have; "
+                f"it has {', '.join(known)}"
+            )
+    return names
 
 
 async def _serve(
