@@ -122,6 +122,8 @@ class LabClient:
     def _send(self, method: str, path: str, **how: Any) -> Any:
         import httpx
 
+        if "" in path.split("/"):
+            raise BadInput("the name is empty; say which one is meant")
         try:
             response = self._http.request(method, f"/api/{path}", **how)
         except httpx.TimeoutException as error:
