@@ -95,6 +95,15 @@ class Mixer(Device, Protocol):
 class RobotArm(Device, Protocol):
     """An arm that plays programs stored on its controller (see alab.programs)."""
 
+    async def check_fit(self) -> None:
+        """Ask whether it could start a program now; changes nothing.
+
+        Raises:
+            CommandRejected: If it stands in somebody else's hands, is busy, paused or off.
+            DeviceFault: If its safety system has stopped it.
+        """
+        ...
+
     async def start_program(self, program: str) -> None:
         """Load and play ``program``; refuse unless idle, safe and in remote control."""
         ...

@@ -137,9 +137,19 @@ class FakeMixer(Fake):
 
 
 class FakeArm(Fake):
-    """Plays one program at a time."""
+    """Plays one program at a time.
+
+    Attributes:
+        unfit: Why it could not start a program; empty if it could.
+    """
 
     playing: str | None = None
+    unfit = ""
+
+    async def check_fit(self) -> None:
+        self.answer()
+        if self.unfit:
+            raise CommandRejected(self.name, self.unfit)
 
     async def start_program(self, program: str) -> None:
         self.act(program)

@@ -5,11 +5,12 @@ What only writes is called as it is; what waits for devices goes through :func:`
 """
 
 import asyncio
+import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import delete
 
 from alab.clock import on_clock
@@ -17,7 +18,9 @@ from alab.errors import BadInput
 from alab.laboratory import Laboratory
 from alab.life import Wish
 from alab.operations import Operator
+from alab.readiness import make_ready
 from alab.service import targets as listing
+from alab.service.reading import RowNumber
 from alab.store.records import log_event
 from alab.store.tables import AlarmRow, DeviceRow, TargetRow
 from alab.views import Table
@@ -26,14 +29,26 @@ StartCampaign = Callable[[str, dict[str, int], int], Awaitable[Any]]
 """``start_campaign(name, targets, max_attempts)``: writes it down and starts its flow."""
 
 Priority = Annotated[int, Field(ge=-1000, le=1000)]
+CONTROLS = ("Cc", "Zl", "Zp")
+"""Unicode's control characters, line and paragraph separators."""
 CampaignName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+
+
+def _one_line(text: str) -> str:
+    if any(unicodedata.category(sign) in CONTROLS for sign in text):
+        raise ValueError("write one line, without control characters")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+"""Text for the log, which has one line an event."""
 
 
 class Signed(BaseModel):
     """A request with the name of the person behind it."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-    by: str = Field(min_length=1, max_length=80)
+    by: Line = Field(min_length=1, max_length=80)
 
 
 class WishRequest(Signed):
@@ -81,7 +96,7 @@ class CampaignRequest(Signed):
 class NoteRequest(Signed):
     """A word on a device."""
 
-    note: str = Field("", max_length=500)
+    note: Line = Field("", max_length=500)
 
 
 class AnswerRequest(Signed):
@@ -197,21 +212,20 @@ def _floor_routes(laboratory: Laboratory) -> APIRouter:
 
     @routes.post("/devices/{name}/quarantine")
     async def quarantine(name: str, request: NoteRequest) -> Table:
-        _device_state(laboratory, name)
+        _check_device(laboratory, name)
         note = request.note or f"by {request.by}"
         gateway.states.declare(name, "quarantined", note, by=request.by)
         return {"name": name, "state": "quarantined"}
 
     @routes.post("/devices/{name}/ready")
     async def ready(name: str, request: NoteRequest) -> Table:
-        if _device_state(laboratory, name) == "offline":
-            await on_clock(laboratory.clock, gateway.device(name).connect())
-        gateway.states.declare(name, "ready", request.note, by=request.by)
-        laboratory.changed.set()
+        _check_device(laboratory, name)
+        asked = make_ready(laboratory, name, request.note, by=request.by)
+        await on_clock(laboratory.clock, asked)
         return {"name": name, "state": "ready"}
 
     @routes.post("/alarms/{number}/acknowledge")
-    async def acknowledge(number: int, request: Signed) -> Table:
+    async def acknowledge(number: RowNumber, request: Signed) -> Table:
         with laboratory.store.begin() as session:
             alarm = session.get(AlarmRow, number)
             if alarm is None:
@@ -224,7 +238,7 @@ def _floor_routes(laboratory: Laboratory) -> APIRouter:
         return {"id": number, "acknowledged_by": request.by}
 
     @routes.post("/questions/{number}/answer")
-    async def answer(number: int, request: AnswerRequest) -> Table:
+    async def answer(number: RowNumber, request: AnswerRequest) -> Table:
         operator.answer(number, request.answer, by=request.by)
         return {"id": number, "answer": request.answer, "answered_by": request.by}
 
@@ -246,12 +260,11 @@ def _floor_routes(laboratory: Laboratory) -> APIRouter:
     return routes
 
 
-def _device_state(laboratory: Laboratory, name: str) -> str:
+def _check_device(laboratory: Laboratory, name: str) -> None:
     with laboratory.store.begin() as session:
         row = session.get(DeviceRow, name)
     if row is None or name not in laboratory.lab.devices:
         raise BadInput(f"there is no device {name!r}; see 'alab device list'")
-    return row.state
 
 
 async def _checked(

@@ -68,6 +68,31 @@ class UrDashboard:
         """Pause whatever plays; harmless if nothing does."""
         await self._ask("pause")
 
+    async def check_fit(self) -> None:
+        """Ask whether it could start a program now.
+
+        Raises:
+            CommandRejected: If it is in local control, not powered, or has a program under way.
+            DeviceFault: If its safety system has stopped it.
+        """
+        await self._check_safety("cannot start a program")
+        if not await self._in_remote_control():
+            raise CommandRejected(
+                self._name, "is in local control; switch the pendant to remote control"
+            )
+        mode = await self._ask("robotmode")
+        if mode != "Robotmode: RUNNING":
+            raise CommandRejected(
+                self._name, f"is not ready ({mode}); power it on and release the brakes"
+            )
+        state, program = await self._state()
+        if state != "STOPPED":
+            raise CommandRejected(
+                self._name,
+                f"{program} is {state.lower()} on it; see it to its end, or stop it and drive "
+                "the arm home, at the pendant",
+            )
+
     async def start_program(self, program: str) -> None:
         """Check that the arm is fit, load ``program``, verify what was loaded, and play it.
 
@@ -79,7 +104,7 @@ class UrDashboard:
         """
         if not program.isprintable() or not program.strip():
             raise InterlockError(self._name, f"{program!r} is no name of a program")
-        await self._check_fit()
+        await self.check_fit()
         await self._load(program)
         self._played_at_s = self._clock.monotonic_s()
         try:
@@ -121,24 +146,6 @@ class UrDashboard:
         """Return the program that plays or is paused half-way, None while the arm stands."""
         state, program = await self._state()
         return None if state == "STOPPED" else program
-
-    async def _check_fit(self) -> None:
-        await self._check_safety("cannot start a program")
-        if not await self._in_remote_control():
-            raise CommandRejected(
-                self._name, "is in local control; switch the pendant to remote control"
-            )
-        mode = await self._ask("robotmode")
-        if mode != "Robotmode: RUNNING":
-            raise CommandRejected(
-                self._name, f"is not ready ({mode}); power it on and release the brakes"
-            )
-        state, program = await self._state()
-        if state != "STOPPED":
-            raise CommandRejected(
-                self._name,
-                f"{program} is {state.lower()} on it; let it end, or stop it at the pendant",
-            )
 
     async def _load(self, program: str) -> None:
         reply = await self._ask(f"load {program}", timeout_s=LOAD_TIMEOUT_S)

@@ -65,7 +65,8 @@ def doser(clock: VirtualClock) -> SlowDevice:
 def laboratory(
     lab: LabDefinition, store: Store, clock: VirtualClock, doser: SlowDevice
 ) -> Laboratory:
-    return Laboratory(lab, KINDS, {"doser": doser}, store, clock)
+    devices = {"doser": doser, "xrd": SlowDevice("xrd", clock)}
+    return Laboratory(lab, KINDS, devices, store, clock)
 
 
 @pytest.fixture
