@@ -242,7 +242,6 @@ class Claims:
         with self._store.begin() as session:
             free = self._free(session, request.claim.owner)
             lacking = free.lacks(request.claim)
-            stop = read_setting(session, STOP)
             states = {row.name: row for row in session.scalars(select(DeviceRow))}
             interrupted = _interrupted(session)
         holders = {
@@ -250,7 +249,7 @@ class Claims:
             for lease in self._leases.values()
             for device in lease.claim.devices
         }
-        words = [f"the emergency stop to be reset ({stop})"] if stop else []
+        words: list[str] = []
         for item in lacking:
             if item in holders:
                 words.append(f"{item}, held by {holders[item]}")

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from alab.claims import Claims
 from alab.clock import Clock
-from alab.errors import DeviceError, DeviceFault, DeviceUnreachable
+from alab.errors import CommandRejected, DeviceError, DeviceFault, DeviceUnreachable
 from alab.store.records import log_event, raise_alarm, set_device_state
 from alab.store.store import Store
 from alab.store.tables import DeviceRow
@@ -53,12 +53,15 @@ class DeviceStates:
         self._write(name, "quarantined", note=note)
 
     def failed(self, name: str, error: DeviceError) -> None:
-        """A silent device is offline, a faulty one quarantined; a refusal changes nothing."""
+        """A silent device is offline; one that failed or declined is quarantined.
+
+        It would decline whatever comes next as well, until a person has looked.
+        """
         if isinstance(error, DeviceUnreachable):
             self.fell_silent(name, str(error))
-        elif isinstance(error, DeviceFault):
+        elif isinstance(error, (DeviceFault, CommandRejected)):
             self.quarantine(name, str(error))
-            self.alarm(name, str(error))
+            self.alarm(name, f"{error}; then 'alab device ready {name}'")
 
     def declare(self, name: str, state: str, note: str, *, by: str) -> None:
         """An operator's word on a device: ``ready`` or ``quarantined``."""

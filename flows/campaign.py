@@ -24,7 +24,7 @@ from alab.store.tables import AttemptRow, CampaignRow, SampleRow, SlotRow, Targe
 from flows.characterisation import characterise, retire
 from flows.context import current_laboratory
 from flows.preparation import artifact_key, prepare, regrind
-from flows.stage import ending_with_us, until_answered
+from flows.stage import HeldUp, ending_with_us, until_answered
 from planners.optimizer import decide as plan_next
 from planners.optimizer.memory import remembered
 from planners.optimizer.observations import Observations
@@ -98,7 +98,7 @@ async def run_sample(sample: str) -> None:
             break
         try:
             await _next_stage(laboratory, sample, Status(laboratory.sample(sample).status))
-        except ClaimCancelled:
+        except (ClaimCancelled, HeldUp):
             continue
         except UnknownOutcome as error:
             await until_answered(laboratory, error, sample)
@@ -127,6 +127,8 @@ async def _clean_up(laboratory: Laboratory, sample: str) -> None:
     while True:
         try:
             await retire(sample)
+        except HeldUp:
+            continue
         except UnknownOutcome as error:
             await until_answered(laboratory, error, sample)
         except AlabError as error:

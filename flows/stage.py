@@ -11,12 +11,30 @@ from sqlalchemy import select
 
 from alab.claims import Claim, Lease
 from alab.clock import take_down
-from alab.errors import AlabError, UnknownOutcome
+from alab.commands import Dose, OpenDoor, ShutDoor
+from alab.errors import (
+    AlabError,
+    CommandRejected,
+    DeviceFault,
+    InterlockError,
+    UnknownOutcome,
+)
+from alab.intents import Intents
 from alab.laboratory import Laboratory
-from alab.store.tables import QuestionRow
+from alab.store.tables import DeviceRow, IntentRow, QuestionRow
 
 RETRY_AFTER_S = 60.0
 RETRIES = 3
+
+
+class HeldUp(AlabError):  # noqa: N818
+    """A stage was refused and nothing was done; asked again, it waits for a person.
+
+    The emergency stop is latched, or a device is out of use until somebody has looked. The
+    stage's next claim is granted once that is lifted, and it goes on from where it stood.
+    """
+
+    retryable = True
 
 
 async def _may_retry(_task: Any, _run: Any, state: Any) -> bool:
@@ -43,6 +61,8 @@ def stage(name: str) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
 
 
 FIRING_STAGES = ("load", "heat", "recover")
+STATES_A_TARGET = (OpenDoor.word, ShutDoor.word)
+"""Acts that may be asked for again however far they came."""
 
 
 @asynccontextmanager
@@ -50,17 +70,56 @@ async def leased(laboratory: Laboratory, claim: Claim) -> AsyncIterator[Lease]:
     """Hold everything a stage needs, and give it back whatever happens.
 
     A device that does not answer is given a minute before Prefect tries the stage again.
+
+    Raises:
+        HeldUp: Instead of a refusal that concerns the laboratory, not the sample.
+        UnknownOutcome: Instead of a fault that is the emergency stop's; people are asked.
     """
     lease = await laboratory.claims.acquire(claim)
     try:
         yield lease
     except AlabError as error:
+        meant = _meant(laboratory, claim.owner, error)
         laboratory.claims.release(lease)
-        if error.retryable:
+        if meant.retryable:
             await laboratory.clock.sleep(RETRY_AFTER_S)
-        raise
+        if meant is error:
+            raise
+        raise meant from error
     finally:
         laboratory.claims.release(lease)
+
+
+def _meant(laboratory: Laboratory, owner: str, error: AlabError) -> AlabError:
+    """What an error means to the stage that it ends: itself, or that it waits for people."""
+    if not isinstance(error, (InterlockError, CommandRejected, DeviceFault)):
+        return error
+    stopped = laboratory.gateway.stopped
+    with laboratory.store.begin() as session:
+        state = session.get_one(DeviceRow, error.device).state
+        act = session.scalars(
+            select(IntentRow)
+            .where(IntentRow.owner == owner, IntentRow.device == error.device)
+            .order_by(IntentRow.issued_at.desc(), IntentRow.id.desc())
+        ).first()
+    if not stopped and state == "ready":
+        return error
+    if isinstance(error, InterlockError):
+        return HeldUp(str(error))
+    if act is not None and (act.status == "not_started" or act.command in STATES_A_TARGET):
+        return HeldUp(str(error))
+    if act is not None and act.status == "failed" and stopped:
+        return _broken_off(laboratory, act, error)
+    return error
+
+
+def _broken_off(laboratory: Laboratory, act: IntentRow, error: AlabError) -> AlabError:
+    """What becomes of an act that the emergency stop broke off half-way."""
+    intents = Intents(laboratory.store, laboratory.clock)
+    if act.command == Dose.word:  # weighed when the doser is ready, and topped up
+        intents.settle(act, "running")
+        return HeldUp(str(error))
+    return intents.leave_open(act, str(error))
 
 
 @asynccontextmanager

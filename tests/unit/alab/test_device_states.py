@@ -3,7 +3,13 @@
 import pytest
 
 from alab.clock import VirtualClock
-from alab.errors import CommandRejected, DeviceError, DeviceFault, DeviceUnreachable
+from alab.errors import (
+    CommandRejected,
+    DeviceError,
+    DeviceFault,
+    DeviceUnreachable,
+    InterlockError,
+)
 from alab.gateway import Gateway
 from alab.laboratory import Laboratory
 from tests.acts import restarted, state_of
@@ -15,7 +21,8 @@ from tests.fakes import Bench
     [
         (DeviceUnreachable("mixer", "no answer"), "offline"),
         (DeviceFault("mixer", "lid open"), "quarantined"),
-        (CommandRejected("mixer", "too fast"), "ready"),
+        (CommandRejected("mixer", "close the lid"), "quarantined"),
+        (InterlockError("mixer", "no lease"), "ready"),
     ],
 )
 def test_state_after_a_failure(
