@@ -10,6 +10,8 @@ and the difference is the true reaction energy::
 has no heat capacity, it is the sum over the constituent oxides (Neumann–Kopp). A compound
 that melts within reach carries its enthalpy of fusion; polymorphic transitions are folded
 into the heat capacity. Every row names its source and uncertainty; an estimate says so.
+
+``melting_points.csv`` tells where compounds without such a row melt or decompose.
 """
 
 import csv
@@ -106,6 +108,25 @@ class Compound:
         return gibbs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatLimit:
+    """How hot a compound may get.
+
+    Attributes:
+        melts_c: Melting point, None if it decomposes first or no table tells.
+        decomposes_c: Decomposition temperature (or that of incongruent melting) in air, None
+            if it does not decompose or no table tells.
+    """
+
+    melts_c: float | None = None
+    decomposes_c: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether a table tells where the compound melts or decomposes."""
+        return self.melts_c is not None or self.decomposes_c is not None
+
+
 @cache
 def reduced(formula: str) -> str:
     """Reduced formula of a compound, as pymatgen writes it."""
@@ -129,6 +150,14 @@ def find(formula: str) -> Compound | None:
     return table().get(reduced(formula))
 
 
+def heat_limit(formula: str) -> HeatLimit:
+    """Where a compound melts or decomposes, as far as the tables tell."""
+    row = find(formula)
+    if row is not None:
+        return HeatLimit(melts_c=row.melts_c, decomposes_c=row.decomposes_c)
+    return _heat_limits().get(reduced(formula), HeatLimit())
+
+
 def written(formula: str) -> str:
     """The formula as a chemist writes it, where the table knows: ZnFe2O4, NH3."""
     compound = find(formula)
@@ -143,10 +172,26 @@ def units_of(formula: str) -> float:
 
 
 def _read(file: str) -> Mapping[str, Compound]:
-    text = (files("planners.synthesis") / file).read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
+    rows = _rows(file)
     measured = {row["formula"]: _coefficients(row) for row in rows}
     return MappingProxyType({reduced(row["formula"]): _compound(row, measured) for row in rows})
+
+
+@cache
+def _heat_limits() -> Mapping[str, HeatLimit]:
+    return MappingProxyType(
+        {
+            reduced(row["formula"]): HeatLimit(
+                melts_c=_optional(row["melts_c"]), decomposes_c=_optional(row["decomposes_c"])
+            )
+            for row in _rows("melting_points.csv")
+        }
+    )
+
+
+def _rows(file: str) -> list[dict[str, str]]:
+    text = (files("planners.synthesis") / file).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def _coefficients(row: Mapping[str, str]) -> tuple[float, float, float] | None:
