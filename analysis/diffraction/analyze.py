@@ -9,6 +9,7 @@ import numpy as np
 from alab.errors import BadInput
 from alab.models import PhaseAmount
 from analysis.diffraction.amounts import PARTICLE_DIAMETER_UM, Amounts, amounts_of
+from analysis.diffraction.beam import beta_of
 from analysis.diffraction.cache import user_folder
 from analysis.diffraction.chemistry import chemistry, weighed_in
 from analysis.diffraction.contributions import contribution, shared_parameters
@@ -252,6 +253,7 @@ def instrument_of(pattern: Pattern) -> Instrument:
         ratio=usual.ratio if pattern.ratio is None else pattern.ratio,
         radius_mm=pattern.radius_mm or usual.radius_mm,
         monochromator_two_theta_deg=pattern.monochromator_two_theta_deg or 0.0,
+        wavelength_beta_ang=pattern.wavelength_beta_ang or beta_of(first),
     )
 
 

@@ -126,7 +126,7 @@ def wavelengths(beam: Beam) -> Wavelengths:
         alpha1, stated = lines.alpha1_ang, bool(named)
     else:
         alpha1, anode, stated = _line(beam.alpha1_ang, told), "", True
-        anode = next((a for a, k in ANODES.items() if _same(alpha1, k.alpha1_ang)), "")
+        anode = anode_of(alpha1)
     if named and anode and named != anode:
         told.append(
             f"The file names a {named} tube but {alpha1:g} Å, the line of {anode}: the "
@@ -155,6 +155,17 @@ def wavelengths(beam: Beam) -> Wavelengths:
     return Wavelengths(
         alpha1, alpha2, beta, ratio, anode or named, stated, (*beam.warnings, *told)
     )
+
+
+def anode_of(alpha1_ang: float) -> str:
+    """Symbol of the anode whose Kα₁ this is; empty where it is none's."""
+    return next((a for a, k in ANODES.items() if _same(alpha1_ang, k.alpha1_ang)), "")
+
+
+def beta_of(alpha1_ang: float) -> float:
+    """Kβ in ångström of the anode whose Kα₁ this is; 0 where it is none's."""
+    lines = ANODES.get(anode_of(alpha1_ang))
+    return lines.beta_ang if lines else 0.0
 
 
 def element(text: str) -> str:

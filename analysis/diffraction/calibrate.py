@@ -152,6 +152,7 @@ def calibrate(
         ratio=0.0 if monochromatic else 0.5,
         radius_mm=radius,
         monochromator_two_theta_deg=monochromator,
+        wavelength_beta_ang=anode.beta_ang if anode else 0.0,
     )
     task = _task(pattern, standard, start)
     fixed: list[str] = []
@@ -163,7 +164,7 @@ def calibrate(
         )
     if monochromatic:
         fixed.append("ratio")
-    if monochromatic or pattern.anode != "Cu":  # Kβ and W Lα are drawn for copper only
+    if monochromatic or anode is None:
         fixed += ["kbeta_ratio", "wlalpha_ratio"]
     begin = _begin(task, standard, fixed)
     values, esds = _fit(task, begin, fixed)

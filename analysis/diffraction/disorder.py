@@ -165,8 +165,9 @@ def _drawn_with(measured: Measured, fit: Fit, index: int, intensity: Array) -> F
     """A fit with other intensities of one phase, refined from where it was."""
     changed = replace(fit.lines[index], intensity=intensity)
     lines = (*fit.lines[:index], changed, *fit.lines[index + 1 :])
-    ghosts = measured.instrument.monochromator_two_theta_deg == 0
-    trial = replace(fit, lines=lines, drawn=batch(lines, fit.axes, ghosts=ghosts))
+    trial = replace(
+        fit, lines=lines, drawn=batch(lines, fit.axes, ghosts=measured.instrument.has_ghosts)
+    )
     # Solves the amounts anew; the texture starts from none.
     trial = with_axis(measured, trial, index, fit.axes[index])
     return refine(measured, trial, _STEPS)
@@ -190,9 +191,8 @@ def _amplitude(
     only = [replace(lines, intensity=intensity) for intensity in (common, extra)]
     others = [i for i in range(len(fit.lines)) if i != index and fit.amounts[i] > 0]
     phases = np.tile(fit.phases[index], (SLOTS, 1))
-    ghosts = measured.instrument.monochromator_two_theta_deg == 0
     drawn = draw(
-        batch(only, [fit.axes[index]] * 2, ghosts=ghosts),
+        batch(only, [fit.axes[index]] * 2, ghosts=measured.instrument.has_ghosts),
         jnp.asarray(phases),
         jnp.asarray(fit.shared),
         measured.instrument,

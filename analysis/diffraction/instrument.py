@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alab.errors import BadInput
+from analysis.diffraction.beam import beta_of
 from analysis.diffraction.profile import Instrument
 
 _WIDTHS_CHECKED_DEG = range(5, 156, 5)
@@ -176,6 +177,7 @@ class InstrumentFile(_Table):
             zero_deg=path.zero_deg,
             kbeta_ratio=tube.kbeta_ratio,
             wlalpha_ratio=tube.wlalpha_ratio,
+            wavelength_beta_ang=beta_of(tube.wavelength1_ang),
         )
 
 

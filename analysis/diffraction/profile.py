@@ -63,7 +63,6 @@ _AXIAL_H, _AXIAL_WEIGHT = (_NODES + 1) / 2, _WEIGHTS / _WEIGHTS.sum()
 _AT_ONCE = 32  # lines drawn together
 _PAD_SIZES = (512, 1024, 2048, 4096, 8192)
 _GHOSTS = 10  # so many of the strongest lines of a phase are drawn in Kβ and W Lα
-_KBETA_OVER_KALPHA1 = 1.392234 / 1.5405929
 _WLALPHA_ANG = 1.476394
 
 
@@ -86,6 +85,7 @@ class Instrument(NamedTuple):
         zero_deg: Zero of the 2θ axis.
         kbeta_ratio: Expected intensity of residual Kβ over Kα.
         wlalpha_ratio: Expected intensity of W Lα over Kα.
+        wavelength_beta_ang: Kβ; 0 where the radiation is of no known anode.
     """
 
     wavelength1_ang: float = 1.5405929
@@ -103,6 +103,13 @@ class Instrument(NamedTuple):
     zero_deg: float = 0.0
     kbeta_ratio: float = 0.0
     wlalpha_ratio: float = 0.0
+    wavelength_beta_ang: float = 1.392234
+
+    @property
+    def has_ghosts(self) -> bool:
+        """Whether some Kβ and W Lα may be left: of a tube, without any monochromator."""
+        alone = self.ratio == 0 or self.monochromator_two_theta_deg != 0
+        return self.wavelength_beta_ang > 0 and not alone
 
 
 class Grid(NamedTuple):
@@ -221,7 +228,7 @@ def _line(
     first = jnp.stack(
         [
             jnp.asarray(instrument.wavelength1_ang, dtype=float),
-            jnp.asarray(instrument.wavelength1_ang * _KBETA_OVER_KALPHA1, dtype=float),
+            jnp.asarray(instrument.wavelength_beta_ang, dtype=float),
             jnp.asarray(_WLALPHA_ANG),
         ]
     )[row.kind]

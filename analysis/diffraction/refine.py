@@ -235,7 +235,6 @@ def _fit(
     shared: Array,
 ) -> Fit:
     """A set of phases with the amounts and the background that suit it."""
-    ghosts = measured.instrument.monochromator_two_theta_deg == 0
     empty = Fit(
         lines=lines,
         axes=axes,
@@ -247,7 +246,7 @@ def _fit(
         penalty=0.0,
         temperature=1.0,
         normal=np.zeros((0, 0)),
-        drawn=batch(lines, axes, ghosts=ghosts),
+        drawn=batch(lines, axes, ghosts=measured.instrument.has_ghosts),
         instrument=measured.instrument,
     )
     return _evaluate(measured, empty, phases, shared)

@@ -12,6 +12,7 @@ from pymatgen.io.cif import CifWriter
 from alab.errors import BadInput
 from alab.models import Outcome, Verdict
 from analysis.diffraction.analyze import analyze
+from analysis.diffraction.beam import ANODES
 from analysis.diffraction.crystal import Crystal, structure_of
 from analysis.diffraction.library import STRUCTURES, default_cifs, embedded
 from analysis.diffraction.parent import disordered_parents
@@ -29,17 +30,25 @@ def _peaks(formula: str) -> np.ndarray:
     return _peaks_of(default_cifs()[formula])
 
 
-def _peaks_of(cif: Path, angle: np.ndarray = ANGLE, fwhm_deg: float = 0.09) -> np.ndarray:
+CU = (1.5405929, 1.5444274)
+
+
+def _peaks_of(
+    cif: Path,
+    angle: np.ndarray = ANGLE,
+    fwhm_deg: float = 0.09,
+    doublet_ang: tuple[float, float] = CU,
+) -> np.ndarray:
     crystal = xu.materials.Crystal.fromCIF(str(cif))
     powder = xu.simpack.Powder(crystal, 1)
     diffraction = xu.simpack.PowderDiffraction(
-        powder, tt_cutoff=75, enable_simulation=False, wl=1.5405929
+        powder, tt_cutoff=75, enable_simulation=False, wl=doublet_ang[0]
     )
     total = np.zeros(len(angle))
     for line in diffraction.data.values():
         sin = np.sin(np.radians(line["ang"]))
-        for wavelength_ang, share in ((1.5405929, 1.0), (1.5444274, 0.5)):
-            place = 2 * np.degrees(np.arcsin(sin * wavelength_ang / 1.5405929))
+        for wavelength_ang, share in zip(doublet_ang, (1.0, 0.5), strict=True):
+            place = 2 * np.degrees(np.arcsin(sin * wavelength_ang / doublet_ang[0]))
             x = (angle - place) / fwhm_deg
             gauss = np.exp(-4 * np.log(2) * x**2) * (4 * np.log(2) / np.pi) ** 0.5
             area = share * line["r"] * 0.09 / fwhm_deg
@@ -161,6 +170,27 @@ def test_fine_steps_over_a_short_range_make_no_phases(step_deg: float) -> None:
     pattern = Pattern(two_theta_deg=angle, counts=counts, esd=np.sqrt(np.maximum(counts, 1)))
     outcome = analyze(pattern, elements=["Mg", "Ti"], particle_diameter_um=0.0).outcome
     assert {phase.reference for phase in outcome.phases} == {"MgO_225", "TiO2_136"}
+
+
+def test_kbeta_of_molybdenum_is_no_phase() -> None:
+    """2 % of Mo Kβ, 0.6323 Å, beside MgO; at copper's place it would be left over."""
+    mo, angle = ANODES["Mo"], np.arange(8.0, 45.0, 0.02)
+    alpha = _peaks_of(default_cifs()["MgO"], angle, 0.1, (mo.alpha1_ang, mo.alpha2_ang))
+    beta = _peaks_of(default_cifs()["MgO"], angle, 0.1, (mo.beta_ang, mo.beta_ang))
+    expected = 30_000 * (alpha + 0.02 * beta) / alpha.max() + 150
+    counts = np.random.default_rng(0).poisson(expected).astype(float)
+    pattern = Pattern(
+        two_theta_deg=angle,
+        counts=counts,
+        esd=np.sqrt(counts),
+        wavelength_ang=mo.alpha1_ang,
+        wavelength2_ang=mo.alpha2_ang,
+        wavelength_stated=True,
+    )
+    found = analyze(pattern, elements=["Mg", "Al", "Ca", "Ti"])
+    assert [phase.formula for phase in found.outcome.phases] == ["MgO"]
+    named = {parameter.name: parameter.value for parameter in found.parameters}
+    assert named["intensity of Kβ over Kα"] == pytest.approx(0.02, abs=0.004)
 
 
 def test_analysis_survives_json_and_is_drawn_small() -> None:

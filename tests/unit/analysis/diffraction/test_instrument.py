@@ -90,6 +90,15 @@ def test_no_file_and_no_folder(tmp_path: Path) -> None:
         write_instrument(AERIS, tmp_path / "none" / "a.toml")
 
 
+@pytest.mark.parametrize(
+    ("wavelength1_ang", "beta_ang"), [(1.5405929, 1.392234), (0.7093, 0.632303), (0.41, 0.0)]
+)
+def test_kbeta_is_that_of_the_anode(wavelength1_ang: float, beta_ang: float) -> None:
+    tube = Radiation(wavelength1_ang=wavelength1_ang, wavelength2_ang=wavelength1_ang)
+    made = InstrumentFile(name="a", radiation=tube).to_instrument()
+    assert made.wavelength_beta_ang == beta_ang
+
+
 def test_width_of_pure_parts() -> None:
     """H = √W of a Gaussian, and Y/cos θ of a Lorentzian profile."""
     gauss = Profile(u_deg2=0, v_deg2=0, w_deg2=0.01, x_deg=0, y_deg=0)

@@ -205,3 +205,10 @@ def test_residual_kbeta_stands_where_its_wavelength_says(phases: list[Lines]) ->
     angle = GRID.start_deg + GRID.step_deg * np.arange(POINTS)
     assert (angle * ghost).sum() / ghost.sum() == pytest.approx(32.66, abs=0.03)
     assert ghost.sum() / drawn(0.0).sum() == pytest.approx(0.02 * 1.26, rel=0.05)
+
+
+def test_ghosts_are_of_a_tube_without_monochromator() -> None:
+    assert Instrument().has_ghosts
+    assert not Instrument(monochromator_two_theta_deg=26.6).has_ghosts
+    assert not Instrument(ratio=0.0).has_ghosts
+    assert not Instrument(wavelength_beta_ang=0.0).has_ghosts
