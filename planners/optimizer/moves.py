@@ -9,6 +9,7 @@ from planners.optimizer.strategy import Situation, dwell_s, fingerprint, give_up
 from planners.synthesis.conditions import excess_fraction, profile
 from planners.synthesis.pathways import predict_pathway
 from planners.synthesis.reactions import metals, try_balance
+from planners.synthesis.reasons import excess_reasons, fired_otherwise
 from planners.synthesis.thermo import reduced
 
 EXTRA_EXCESS = 0.05
@@ -62,14 +63,11 @@ def _hottest_c(situation: Situation, recipe: Recipe) -> float:
 def refire(situation: Situation, temperature_c: float, long_s: float, why: str) -> Decision:
     """Regrind the newest powder and fire it again."""
     recipe = situation.last.recipe
-    again = replace(
-        recipe,
-        profile=profile(temperature_c, situation.limits, dwell_s=long_s),
-        regrinds=recipe.regrinds + 1,
-    )
+    program = profile(temperature_c, situation.limits, dwell_s=long_s)
+    again = fired_otherwise(recipe, program, f"{capitalised(why)}.")
     return Decision(
         step=NextStep.REFIRE,
-        recipe=again,
+        recipe=replace(again, regrinds=recipe.regrinds + 1),
         reasons=(
             f"{capitalised(why)} → regrind and refire at {temperature_c:g} °C for "
             f"{long_s / 3600:g} h.",
@@ -113,22 +111,25 @@ def reheated(
         )
         for p in recipe.precursors
     )
-    return replace(
-        recipe,
-        precursors=amounts,
-        profile=profile(temperature_c, situation.limits, dwell_s=long_s),
-        regrinds=0,
+    return fired_otherwise(
+        replace(recipe, precursors=amounts, regrinds=0),
+        profile(temperature_c, situation.limits, dwell_s=long_s),
+        "Chosen by what was found before.",
     )
 
 
 def enriched(recipe: Recipe, elements: frozenset[str]) -> Recipe:
     """The same recipe with more of the powders that bring some elements."""
+    before = excess_reasons(recipe.target, recipe.precursors)
+    amounts = tuple(
+        _scaled(p, 1 + EXTRA_EXCESS if metals(p.formula) & elements else 1.0)
+        for p in recipe.precursors
+    )
+    kept = [reason for reason in recipe.reasons if reason not in before]
     return replace(
         recipe,
-        precursors=tuple(
-            _scaled(p, 1 + EXTRA_EXCESS if metals(p.formula) & elements else 1.0)
-            for p in recipe.precursors
-        ),
+        precursors=amounts,
+        reasons=(*kept, *excess_reasons(recipe.target, amounts)),
     )
 
 

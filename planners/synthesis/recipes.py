@@ -17,6 +17,7 @@ from planners.synthesis.conditions import (
     DWELL_S,
     GRID_C,
     LONGER_H,
+    VOLATILE,
     ceiling,
     choose_atmosphere,
     choose_temperature,
@@ -35,7 +36,7 @@ from planners.synthesis.ranking import (
     with_competition,
 )
 from planners.synthesis.reactions import BalanceError, Reaction, balance, metals
-from planners.synthesis.reasons import known_force, reasons, risks
+from planners.synthesis.reasons import fired_otherwise, reasons, risks
 from planners.synthesis.screen import check_target
 from planners.synthesis.thermo import PARTIAL_PRESSURES_BAR, reduced, written
 
@@ -271,14 +272,15 @@ def _recipe(
     doses: Doses,
 ) -> Recipe:
     reaction, at_c = candidate.reaction, candidate.firing.temperature_c
+    amounts = doses.amounts(reaction, at_c)
     return Recipe(
         target=written(reaction.product),
-        precursors=doses.amounts(reaction, at_c),
+        precursors=amounts,
         reaction=str(reaction),
         profile=profile(at_c, limits),
         atmosphere=gas.atmosphere,
         score=round(candidate.score, 4),
-        reasons=tuple(reasons(candidate, precedent, gas.atmosphere, gas.reason)),
+        reasons=tuple(reasons(candidate, precedent, amounts, gas.atmosphere, gas.reason)),
         risks=tuple(risks(candidate, precedent, gas.atmosphere)),
     )
 
@@ -295,14 +297,14 @@ def _variants(
     top_c, _ = ceiling(best.target, limits)
     plans = [
         (at_c + 2 * GRID_C, DWELL_S, "Hotter, should the first firing stay incomplete."),
-        (at_c - 2 * GRID_C, 3 * DWELL_S, "Cooler and longer, against evaporation."),
+        (at_c - 2 * GRID_C, 3 * DWELL_S, f"Cooler and longer, {_against(best)}."),
         (at_c, *_longer(papers_dwell_h)),
         (at_c + 4 * GRID_C, DWELL_S, "Much hotter, for refractory mixtures."),
     ]
     reaction = balance(tuple(p.formula for p in best.precursors), best.target)
     seen = {(at_c, DWELL_S)}
     variants: list[Recipe] = []
-    for number, (wanted_c, dwell_s, reason) in enumerate(plans, start=1):
+    for number, (wanted_c, dwell_s, why) in enumerate(plans, start=1):
         temperature_c = snap(wanted_c, limits, top_c)
         if (temperature_c, dwell_s) in seen or abs(temperature_c - wanted_c) > GRID_C / 2:
             continue
@@ -311,18 +313,22 @@ def _variants(
             amounts = doses.amounts(reaction, temperature_c)
         except DoseError:
             continue  # the best set fits the stock only without the larger excess
-        force = known_force(reaction, temperature_c, best.atmosphere)
-        firing = f"{temperature_c:g} °C for {dwell_s / 3600:g} h. {reason}"
-        variants.append(
-            replace(
-                best,
-                precursors=amounts,
-                profile=profile(temperature_c, limits, dwell_s=dwell_s),
-                score=round(below_score - 0.1 * number, 4),
-                reasons=(firing, *([force] if force else [])),
-            )
-        )
+        weighed = replace(best, precursors=amounts, score=round(below_score - 0.1 * number, 4))
+        program = profile(temperature_c, limits, dwell_s=dwell_s)
+        variants.append(fired_otherwise(weighed, program, why))
     return variants
+
+
+def _against(recipe: Recipe) -> str:
+    """What speaks for a cooler firing."""
+    leaving = [
+        element
+        for element in sorted(metals(recipe.target))
+        if element in VOLATILE and recipe.max_temperature_c > VOLATILE[element].onset_c
+    ]
+    if leaving:
+        return f"against evaporation of {' and '.join(leaving)}"
+    return "should the first firing be too hot"
 
 
 def _longer(papers_dwell_h: float) -> tuple[float, str]:

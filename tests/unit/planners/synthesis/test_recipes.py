@@ -106,6 +106,32 @@ def test_temperatures_are_those_of_practice(target, low_c, high_c):
     assert low_c <= recipe.max_temperature_c <= high_c
 
 
+def test_variants_tell_what_holds_at_their_own_temperature():
+    shelf = {"Li2CO3": 1e5, "TiO2": 1e5}
+    recipes = propose("Li4Ti5O12", shelf=shelf, limits=LIMITS)
+    assert len({r.max_temperature_c for r in recipes}) > 2
+    for recipe in recipes:
+        told, at_c = " ".join(recipe.reasons), recipe.max_temperature_c
+        assert ("Li evaporates above 750 °C." in recipe.risks) == (at_c > 750)
+        assert any("Li2CO3 melts" in risk for risk in recipe.risks) == (at_c > 723)
+        percent = excess_fraction("Li", at_c) * 100
+        assert (f"{percent:.1f} % more Li for evaporation" in told) == (percent > 0)
+    cooler = next(r for r in recipes if "Cooler" in r.reasons[0])
+    assert "against evaporation of Li" in cooler.reasons[0]
+    dry = propose("BaTiO3", shelf={"BaCO3": 1e5, "TiO2": 1e5}, limits=LIMITS)
+    cooler = next(r for r in dry if "Cooler" in r.reasons[0])
+    assert "evaporation" not in cooler.reasons[0]
+
+
+def test_no_rival_without_a_name_is_told():
+    shelf = {"MnCO3": 1e5, "Mn2O3": 1e5}
+    recipes = propose(
+        "MnO", shelf=shelf, limits=LIMITS, atmosphere=Atmosphere.AIR, max_precursors=1
+    )
+    for recipe in recipes:
+        assert not any(risk.strip().startswith("may form") for risk in recipe.risks)
+
+
 def test_barium_titanate_is_weighed_by_molar_masses():
     recipe = propose("BaTiO3", shelf=SHELF, limits=LIMITS)[0]
     weighed = masses(recipe)
