@@ -14,11 +14,8 @@ from alab.cli.output import FAILED, say, screen, write_error, write_json
 from alab.errors import AlabError, BadInput
 
 if TYPE_CHECKING:
-    from analysis.diffraction.pattern import Pattern
     from analysis.diffraction.profile import Instrument
     from analysis.diffraction.result import Analysis
-
-_SAME_LAMBDA_ANG = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +236,6 @@ def _analysed(files: Sequence[Path], question: _Question) -> "Iterator[tuple[Pat
         try:
             with _working(file, number, len(files)):
                 pattern = read_pattern(file)
-                _same_wavelength(pattern, question.instrument)
                 found = analyse_pattern(
                     pattern,
                     elements=question.elements,
@@ -260,16 +256,6 @@ def _analysed(files: Sequence[Path], question: _Question) -> "Iterator[tuple[Pat
 def _in(file: Path, error: AlabError) -> AlabError:
     """The error with the name of the file, where it does not say it."""
     return error if file.name in str(error) else type(error)(f"{file.name}: {error}")
-
-
-def _same_wavelength(pattern: "Pattern", instrument: "Instrument | None") -> None:
-    if instrument is None or not pattern.wavelength_stated:
-        return
-    if abs(pattern.wavelength_ang - instrument.wavelength1_ang) > _SAME_LAMBDA_ANG:
-        raise BadInput(
-            f"the pattern was measured with {pattern.wavelength_ang:.5f} Å, and the instrument "
-            f"file is for {instrument.wavelength1_ang:.5f} Å; give the file of that instrument"
-        )
 
 
 @contextmanager

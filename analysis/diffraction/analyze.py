@@ -53,6 +53,7 @@ _RANGE_STEP_DEG = 10.0
 _LEAST_POINTS = 50
 _KALPHA_RATIO = 1.5444274 / CU_KALPHA1_ANG
 _GAPS_NAMED = 3
+_SAME_LAMBDA_ANG = 0.002
 
 
 def analyze(
@@ -95,10 +96,12 @@ def analyze(
             target always is.
 
     Raises:
-        BadInput: If the pattern holds what counts cannot be, an element or the target is
-            none, a CIF cannot be read, or there is no reference structure of these elements.
+        BadInput: If the pattern holds what counts cannot be, states another radiation than
+            the instrument's, an element or the target is none, a CIF cannot be read, or there
+            is no reference structure of these elements.
     """
     _refuse_unusable(pattern)
+    _refuse_other_radiation(pattern, instrument)
     standard = _standard(spike, target)
     named = {*elements}
     for formula in (target, standard.formula if standard else None):
@@ -169,6 +172,24 @@ def _refuse_unusable(pattern: Pattern) -> None:
         raise BadInput(f"{name}: every count is 0; was the shutter closed? Measure again")
 
 
+def _refuse_other_radiation(pattern: Pattern, instrument: Instrument | None) -> None:
+    if instrument is None or not pattern.wavelength_stated:
+        return
+    name = pattern.origin or pattern.sample or "pattern"
+    apart = abs(pattern.wavelength_ang - instrument.wavelength1_ang)
+    doublet, expected = pattern.ratio is None or pattern.ratio > 0, instrument.ratio > 0
+    if apart > _SAME_LAMBDA_ANG or doublet != expected:
+        raise BadInput(
+            f"{name}: measured with {_radiation(pattern.wavelength_ang, doublet)}, and the "
+            f"instrument is for {_radiation(instrument.wavelength1_ang, expected)}; "
+            "give the instrument file of that diffractometer"
+        )
+
+
+def _radiation(wavelength_ang: float, doublet: bool) -> str:
+    return f"{wavelength_ang:.5f} Å {'and its Kα₂' if doublet else 'alone'}"
+
+
 def _standard(spike: str | None, target: str | None) -> Spike | None:
     standard = spike_of(spike) if spike is not None else None
     if standard and target and same_formula(standard.formula, target):
@@ -222,12 +243,13 @@ def quantify(
         cache_dir: As in :func:`analyze`.
 
     Raises:
-        BadInput: If the pattern holds what counts cannot be, a CIF cannot be read, or none or
-            too many are given.
+        BadInput: If the pattern holds what counts cannot be or states another radiation than
+            the instrument's, a CIF cannot be read, or none or too many are given.
     """
     if not 1 <= len(cifs) <= SLOTS:
         raise BadInput(f"{len(cifs)} phases were given; 1 to {SLOTS} can be refined together")
     _refuse_unusable(pattern)
+    _refuse_other_radiation(pattern, instrument)
     known = [reference_of(cif) for cif in cifs]
     measured = prepare(pattern, instrument or instrument_of(pattern))
     lines = _lines(known, measured, cache_dir)

@@ -11,13 +11,14 @@ from pymatgen.io.cif import CifWriter
 
 from alab.errors import BadInput
 from alab.models import Outcome, Verdict
-from analysis.diffraction.analyze import analyze
+from analysis.diffraction.analyze import analyze, quantify
 from analysis.diffraction.beam import ANODES
 from analysis.diffraction.crystal import Crystal, structure_of
 from analysis.diffraction.library import STRUCTURES, default_cifs, embedded
 from analysis.diffraction.parent import disordered_parents
 from analysis.diffraction.pattern import Pattern
 from analysis.diffraction.plot import MOST_POINTS, figure
+from analysis.diffraction.profile import Instrument
 from analysis.diffraction.result import Analysis
 
 xu = pytest.importorskip("xrayutilities")
@@ -191,6 +192,21 @@ def test_kbeta_of_molybdenum_is_no_phase() -> None:
     assert [phase.formula for phase in found.outcome.phases] == ["MgO"]
     named = {parameter.name: parameter.value for parameter in found.parameters}
     assert named["intensity of Kβ over Kα"] == pytest.approx(0.02, abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"wavelength_ang": 1.788996}, "1.78900 Å and its Kα₂, and .* 1.54059 Å and its Kα₂"),
+        ({"ratio": 0.0}, "1.54059 Å alone, and .* 1.54059 Å and its Kα₂"),
+    ],
+)
+def test_a_pattern_of_another_radiation_is_refused(stated: dict[str, float], said: str) -> None:
+    pattern = replace(mixture({"YPO4": 1.0}, seed=10), **stated)
+    with pytest.raises(BadInput, match=said):
+        analyze(pattern, elements=["Y", "P"], instrument=Instrument())
+    with pytest.raises(BadInput, match=said):
+        quantify(pattern, [default_cifs()["YPO4"]], instrument=Instrument())
 
 
 def test_analysis_survives_json_and_is_drawn_small() -> None:
