@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from alab import views
@@ -17,6 +18,8 @@ from alab.service import floor
 from alab.views import Table
 
 MOST_EVENTS = 1000
+RowNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""Number of a row; databases have no larger ones."""
 
 
 def reading_routes(laboratory: Laboratory, prefect_url: str) -> APIRouter:
@@ -39,7 +42,7 @@ def reading_routes(laboratory: Laboratory, prefect_url: str) -> APIRouter:
             return floor.header(laboratory, session, prefect_url)
 
     @routes.get("/floor")
-    def whole_floor(since: int | None = None) -> Table:
+    def whole_floor(since: RowNumber | None = None) -> Table:
         with reading() as session:
             return floor.floor(laboratory, session, prefect_url, since)
 
@@ -73,7 +76,7 @@ def reading_routes(laboratory: Laboratory, prefect_url: str) -> APIRouter:
         return operator.why(name)  # in the loop: it looks at claims, which live there
 
     @routes.get("/samples/{name}/patterns/{round_number}")
-    def pattern(name: str, round_number: int) -> Any:
+    def pattern(name: str, round_number: RowNumber) -> Any:
         with reading() as session:
             return views.pattern(session, name, round_number)
 
@@ -113,7 +116,7 @@ def reading_routes(laboratory: Laboratory, prefect_url: str) -> APIRouter:
             return views.firings(session, furnace=furnace)
 
     @routes.get("/firings/{number}")
-    def firing(number: int) -> Table:
+    def firing(number: RowNumber) -> Table:
         with reading() as session:
             return views.firing(session, number)
 
@@ -134,7 +137,7 @@ def reading_routes(laboratory: Laboratory, prefect_url: str) -> APIRouter:
 
     @routes.get("/events")
     def events(
-        since: int | None = None,
+        since: RowNumber | None = None,
         subject: str | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 200,
     ) -> list[Table]:
