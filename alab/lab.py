@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from alab.errors import LabFileError
+from alab.errors import LabFileError, TargetError
+from alab.formulas import plain_formula
 from alab.models import Atmosphere, FiringLimits
 from alab.programs import slot_name
 
@@ -33,6 +34,16 @@ FURNACE_CLASSES_C: dict[str, float] = {
 """Highest working temperature of a furnace class, by its heating elements."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+def _formula(key: str) -> str:
+    try:
+        return plain_formula(key)
+    except TargetError as error:
+        raise ValueError(str(error)) from error
+
+
+Formula = Annotated[str, AfterValidator(_formula)]
 
 
 class Capability(StrEnum):
@@ -178,7 +189,7 @@ class LabDefinition(_Strict):
     longest_wait_h: float = Field(3.0, gt=0)
     devices: dict[Name, DeviceDefinition]
     places: dict[Name, PlaceDefinition]
-    precursors: dict[str, PrecursorDefinition]
+    precursors: dict[Formula, PrecursorDefinition]
 
     def slots(self, place: str) -> list[str]:
         """Names of all slots of a place."""
@@ -429,7 +440,7 @@ def _in_words(message: str, kind: str) -> str:
         "extra_forbidden": "unknown key; remove it, or look for a typing error",
         "missing": "is missing",
     }
-    return words.get(kind, message)
+    return words.get(kind, message.removeprefix("Value error, "))
 
 
 def _not_toml(path: Path, text: str, message: str) -> LabFileError:

@@ -38,7 +38,6 @@ from planners.synthesis.recipe_schema import (
     RecipeEntry,
     SegmentEntry,
 )
-from planners.synthesis.screen import check_formula
 from planners.synthesis.thermo import written
 
 TOLD_ABOVE, REFUSED_ABOVE = 0.10, 0.50
@@ -149,14 +148,13 @@ def _batch_mass_mg(recipe: Recipe) -> float:
 
 
 def _recipe(entry: RecipeEntry) -> Recipe:
-    target = _formula(entry.target)
-    reaction = balance(tuple(_formula(p.formula) for p in entry.precursors), target)
+    reaction = balance(tuple(p.formula for p in entry.precursors), entry.target)
     peak_c = max(segment.temperature_c for segment in entry.firing.segments)
     weighed = entry.precursors[0].mass_mg is not None
     amounts = _given(entry, reaction) if weighed else _worked_out(entry, reaction, peak_c)
     told = _off_balance(amounts, reaction) if weighed else []
     return Recipe(
-        target=written(target),
+        target=written(entry.target),
         precursors=amounts,
         reaction=str(reaction),
         profile=Profile(
@@ -177,11 +175,6 @@ def _recipe(entry: RecipeEntry) -> Recipe:
         reasons=tuple(entry.reasons) or (_UNTRIED,),
         risks=tuple(dict.fromkeys([*entry.risks, *told])),
     )
-
-
-def _formula(text: str) -> str:
-    check_formula(text)
-    return text.strip()
 
 
 def _worked_out(

@@ -2,14 +2,24 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from alab.errors import TargetError
 from alab.models import Atmosphere
+from planners.synthesis.screen import check_formula
 
 SCHEMA = "alab-recipe-1"
 DEFAULT_BATCH_MASS_MG = 2000.0
 
-Formula = Annotated[str, Field(min_length=1, max_length=100)]
+
+def _formula(text: str) -> str:
+    try:
+        return check_formula(text)
+    except TargetError as error:
+        raise ValueError(str(error)) from error
+
+
+Formula = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_formula)]
 Mass = Annotated[float, Field(gt=0, le=1e6)]
 
 
@@ -21,7 +31,7 @@ class PrecursorEntry(_Strict):
     """One powder; its mass is worked out if it is left out.
 
     Attributes:
-        formula: As on the jar.
+        formula: As on the jar; a hydrate as ``Ni(NO3)2·6H2O`` is read in its plain form.
         mass_mg: Mass to weigh out.
         moles: Moles per mole of target, excess included; goes with a mass.
         excess_percent: Excess over the balance; by the rule for volatile elements if left out.

@@ -1,16 +1,14 @@
 """Which targets this laboratory takes on, and which it refuses with a reason."""
 
-import re
-import warnings
 from collections.abc import Collection, Mapping
 
 from pymatgen.core import Composition, Element
 
 from alab.errors import TargetError
+from alab.formulas import plain_formula
 from planners.synthesis.reactions import metals
 from planners.synthesis.thermo import reduced, written
 
-_FORMULA = re.compile(r"[A-Za-z0-9().\[\]{}·*]+")
 _ANIONS = frozenset({"O", "N", "F", "Cl", "Br", "I", "S", "Se", "Te"})
 _LARGEST_COUNT = 1000
 _SOLIDS_EXAMPLE = "BaTiO3 or NaZr2(PO4)3"
@@ -34,7 +32,7 @@ def check_target(
         TargetError: If it is no formula, holds a noble, radioactive or forbidden element or
             one that no precursor on the shelf brings, or stands on the shelf already.
     """
-    composition = check_formula(formula)
+    composition = Composition(check_formula(formula))
     elements = composition.elements
     _refuse_elements(formula, [e for e in elements if isinstance(e, Element)])
     if banned := sorted({e.symbol for e in elements} & set(forbidden_elements)):
@@ -67,27 +65,20 @@ def check_target(
     return written(target)
 
 
-def check_formula(formula: str) -> Composition:
-    """Read a formula as a person types it.
+def check_formula(formula: str) -> str:
+    """The plain form of a formula as a person types it; masses are computed from it alone.
 
     Raises:
         TargetError: If it is none, or names an element that does not exist.
     """
-    text = formula.strip()
-    wrong = TargetError(f"{formula!r} is no chemical formula; write it like {_SOLIDS_EXAMPLE}")
-    if not text or not _FORMULA.fullmatch(text):
-        raise wrong
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # pymatgen only warns of made-up elements
-            composition = Composition(text, strict=True)
-    except (ValueError, KeyError, UserWarning) as error:
-        raise wrong from error
-    if not composition.valid or not all(
-        0 < amount <= _LARGEST_COUNT for amount in composition.values()
-    ):
-        raise wrong
-    return composition
+    plain = plain_formula(formula)
+    amounts = Composition(plain, strict=True).values()
+    if not amounts or not all(0 < amount <= _LARGEST_COUNT for amount in amounts):
+        raise TargetError(
+            f"{formula!r} is no chemical formula: of each element it must hold between 0 and "
+            f"{_LARGEST_COUNT} atoms"
+        )
+    return plain
 
 
 def _refuse_elements(formula: str, elements: list[Element]) -> None:

@@ -99,6 +99,20 @@ MISTAKES: dict[str, tuple[str, str, str, str, str]] = {
         "devices.furnace.max_temperature_c",
         "a furnace needs its highest setpoint",
     ),
+    "precursor that is no formula": (
+        "BaCO3 = {",
+        '"barium carbonate" = {',
+        '"barium carbonate" = {',
+        "precursors.barium carbonate",
+        "'barium carbonate' is no chemical formula; write it like",
+    ),
+    "hydrate with a full stop": (
+        "BaCO3 = {",
+        '"Ni(NO3)2.6H2O" = {',
+        '"Ni(NO3)2.6H2O" = {',
+        "precursors.Ni(NO3)2.6H2O",
+        "write the hydrate as 'Ni(NO3)2·6H2O' or 'Ni(NO3)2(H2O)6'",
+    ),
     "door that is none": (
         'door = "door"',
         'door = "mixer"',
@@ -236,6 +250,11 @@ def test_an_instrument_file_lies_beside_the_lab_file(
     mixer = lab_text.replace('kind = "a_mixer"', 'kind = "a_mixer"\ninstrument = "optics.toml"')
     with pytest.raises(LabFileError, match="only a diffractometer has an instrument file"):
         load(mixer)
+
+
+def test_a_hydrate_is_known_by_its_plain_formula(lab_text: str, load: Load) -> None:
+    lab = load(lab_text.replace("TiO2 = {", '"Ni(NO3)2·6H2O" = {'))
+    assert set(lab.precursors) == {"BaCO3", "Ni(NO3)2(H2O)6"}
 
 
 def test_all_mistakes_are_told_at_once(lab_text: str, load: Load) -> None:

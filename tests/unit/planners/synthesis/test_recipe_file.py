@@ -81,6 +81,22 @@ firing: {segments: [{temperature_c: 900, ramp_c_per_min: 5, dwell_h: 10}]}
     assert recipe_from_text(told).precursors[0].moles == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("dot", ["·", "•", "*"])
+def test_a_hydrate_is_weighed_with_its_water(dot):
+    text = """\
+schema: alab-recipe-1
+target: NiO
+precursors: [{formula: Ni(NO3)2·6H2O}]
+firing: {segments: [{temperature_c: 600, ramp_c_per_min: 5, dwell_h: 4}]}
+"""
+    (nickel,) = recipe_from_text(text.replace("·", dot)).precursors
+    assert nickel.formula == "Ni(NO3)2(H2O)6"
+    # 2000 mg NiO of 74.69 g/mol are 26.777 mmol, of 290.79 g/mol
+    assert nickel.mass_mg == pytest.approx(26.777 * 290.79, abs=1.0)
+    with pytest.raises(RecipeError, match=r"line 3: .*write the hydrate as 'Ni\(NO3\)2·6H2O'"):
+        recipe_from_text(text.replace("·", "."))
+
+
 def test_masses_are_held_against_the_balance():
     assert recipe_from_text(with_masses(1692.5, 685.0)).risks == ()
     (risk,) = recipe_from_text(with_masses(1692.5 * 1.2, 685.0)).risks
