@@ -1,4 +1,4 @@
-"""Temperature, time, atmosphere and excess for a set of precursors.
+"""Temperature, time and excess for a set of precursors; :mod:`atmosphere` has the gas.
 
 The firing temperature is what papers would take, learnt from text-mined procedures
 (``planners.literature.conditions``; mean absolute error in docs/literature.md). It is then
@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
-from pymatgen.core import Composition, Element
-
 from alab.errors import BadInput, TargetError
 from alab.models import Atmosphere, FiringLimits, Profile, Segment
 from planners.literature.conditions import (
@@ -22,7 +20,7 @@ from planners.literature.conditions import (
     shipped_model,
 )
 from planners.synthesis.reactions import Reaction, driving_force_ev_per_atom, metals
-from planners.synthesis.thermo import MissingThermoError, find, written
+from planners.synthesis.thermo import MissingThermoError, find, reduced, written
 
 GRID_C = 50.0
 """Setpoints are multiples of this, so that samples share furnaces."""
@@ -94,24 +92,17 @@ the papers stay below the onset, a quarter go above the ceiling, often in closed
 
 LARGEST_EXCESS = 0.10
 
-_FIXED_VALENCES: Mapping[str, tuple[float, float]] = MappingProxyType(
+BOILS_C: Mapping[str, float] = MappingProxyType(
     {
-        "Li": (1, 1), "Na": (1, 1), "K": (1, 1), "Mg": (2, 2), "Ca": (2, 2), "Sr": (2, 2),
-        "Ba": (2, 2), "Al": (3, 3), "Si": (4, 4), "Ti": (4, 4), "Zr": (4, 4), "Y": (3, 3),
-        "La": (3, 3), "V": (5, 5), "Cr": (3, 3), "Mn": (2.0, 4), "Fe": (3, 3),
-        "Co": (2, 3), "Ni": (2, 2), "Cu": (2, 2), "Zn": (2, 2), "Mo": (6, 6), "W": (6, 6),
-        "Bi": (3, 3), "Nb": (5, 5), "Sn": (4, 4), "P": (5, 5), "H": (1, 1), "C": (4, 4),
+        reduced(powder): boils_c
+        for powder, boils_c in {
+            "S": 445, "Se": 685, "Te": 988, "P": 431, "P2S5": 514, "As": 614, "I2": 184,
+            "Hg": 357,
+        }.items()
     }
 )  # fmt: skip
-"""Valences that survive a firing in air, lowest and highest."""
-
-_OXIDISED: Mapping[str, float] = MappingProxyType({"Ni": 3, "Cu": 3, "Cr": 6, "Fe": 4, "Co": 4})
-_REDUCED: Mapping[str, float] = MappingProxyType({"Fe": 2, "Cu": 1, "Mn": 2, "Sn": 2, "V": 3})
-_HYDROGEN: Mapping[str, float] = MappingProxyType(
-    {**_REDUCED, "Mo": 4, "W": 4, "Nb": 4, "Eu": 2, "Ce": 3, "Co": 2, "Re": 4, "U": 4}
-)
-"""Valences that forming gas gives near 1000 °C, by common practice: MoO2, WO2, NbO2 and V2O3
-are made in it, Eu²⁺ and Ce³⁺ are what phosphors are fired in it for; TiO and NbO are not."""
+"""Powders that leave an open crucible before they react, with their boiling or sublimation
+points (CRC Handbook); papers seal them in ampoules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,49 +126,6 @@ class FiringChoice:
     papers_regrind: float
     reasons: tuple[str, ...]
     risks: tuple[str, ...]
-
-
-def choose_atmosphere(target: str, limits: FiringLimits) -> tuple[Atmosphere, str]:
-    """Find the gas in which the target's metals keep their valence, and say why.
-
-    Valences are bounded by charge balance against O²⁻, so no guess of each is needed.
-
-    Raises:
-        TargetError: If no gas on offer keeps them, or no gas can.
-    """
-    amounts = Composition(target).get_el_amt_dict()
-    charge = 2 * amounts.get("O", 0.0)
-    low = sum(n * _valence(e)[0] for e, n in amounts.items() if e != "O")
-    high = sum(n * _valence(e)[1] for e, n in amounts.items() if e != "O")
-    name = written(target)
-    if low - 1e-6 <= charge <= high + 1e-6 or not _is_oxide(amounts):
-        wanted: tuple[Atmosphere, ...] = (Atmosphere.AIR, Atmosphere.O2)
-        why = "all valences of the target are stable in air"
-    elif charge < low:
-        wanted = _without_oxygen(amounts, charge)
-        if not wanted:
-            raise TargetError(
-                f"{name}: its metals are more reduced than N2, Ar or Ar/H2 can keep them; it "
-                "needs a getter in a closed vessel, which this laboratory does not offer"
-            )
-        why = f"{_changing(amounts, _HYDROGEN)} would oxidise in air, so it is fired without O2"
-    else:
-        if charge > sum(
-            n * max(_OXIDISED.get(e, 0), _valence(e)[1]) for e, n in amounts.items() if e != "O"
-        ):
-            raise TargetError(
-                f"{name}: its metals would need valences above what O2 at 1 bar gives; "
-                "check the formula"
-            )
-        wanted = (Atmosphere.O2,)
-        why = f"{_changing(amounts, _OXIDISED)} needs O2 to stay oxidised"
-    for gas in wanted:
-        if gas in limits.atmospheres:
-            return gas, why
-    raise TargetError(
-        f"{name} needs {' or '.join(wanted)} ({why}); the furnaces offer "
-        f"{', '.join(limits.atmospheres) or 'no gas'}; add one to the lab file"
-    )
 
 
 def choose_temperature(
@@ -301,17 +249,6 @@ def _learnt(reaction: Reaction, atmosphere: Atmosphere) -> Conditions:
         ) from error
 
 
-def _without_oxygen(amounts: Mapping[str, float], charge: float) -> tuple[Atmosphere, ...]:
-    """Gases that keep metals as reduced as the charge balance asks, mildest first."""
-
-    def lowest(table: Mapping[str, float]) -> float:
-        return sum(n * table.get(e, _valence(e)[0]) for e, n in amounts.items() if e != "O")
-
-    if charge >= lowest(_REDUCED) - 1e-6:
-        return Atmosphere.N2, Atmosphere.AR, Atmosphere.AR_H2
-    return (Atmosphere.AR_H2,) if charge >= lowest(_HYDROGEN) - 1e-6 else ()
-
-
 def _first_downhill_c(
     reaction: Reaction, from_c: float, to_c: float, atmosphere: Atmosphere
 ) -> float | None:
@@ -326,20 +263,3 @@ def _first_downhill_c(
     except MissingThermoError:
         return None
     return None
-
-
-def _valence(element: str) -> tuple[float, float]:
-    if element in _FIXED_VALENCES:
-        return _FIXED_VALENCES[element]
-    positive = [v for v in Element(element).common_oxidation_states if v > 0]
-    return (min(positive), max(positive)) if positive else (0.0, 8.0)
-
-
-def _is_oxide(amounts: Mapping[str, float]) -> bool:
-    return "O" in amounts and not any(
-        element in amounts for element in ("F", "Cl", "Br", "I", "S", "Se", "N")
-    )
-
-
-def _changing(amounts: Mapping[str, float], table: Mapping[str, float]) -> str:
-    return " and ".join(element for element in amounts if element in table) or "a metal"

@@ -7,6 +7,7 @@ from pymatgen.core import Composition
 
 from alab.errors import BadInput
 from alab.models import Atmosphere, PrecursorAmount, Profile, Recipe
+from planners.synthesis.atmosphere import gas_risks
 from planners.synthesis.conditions import VOLATILE
 from planners.synthesis.pathways import SLUGGISH_EV_PER_ATOM, Pathway, predict_pathway
 from planners.synthesis.practical import concerns, firing_concerns
@@ -119,7 +120,7 @@ def _firing_risks(
     ]
     for powder in reaction.reactants:
         found += [concern.text for concern in firing_concerns(powder, temperature_c)]
-    return found
+    return [*found, *gas_risks(reaction.product, reaction.reactants, atmosphere)]
 
 
 def _risks_at(reaction: Reaction, temperature_c: float, atmosphere: Atmosphere) -> list[str]:

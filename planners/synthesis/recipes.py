@@ -13,13 +13,14 @@ import numpy as np
 
 from alab.errors import TargetError
 from alab.models import Atmosphere, FiringLimits, Recipe
+from planners.synthesis.atmosphere import check_asked, choose_atmosphere
 from planners.synthesis.conditions import (
+    BOILS_C,
     DWELL_S,
     GRID_C,
     LONGER_H,
     VOLATILE,
     ceiling,
-    choose_atmosphere,
     choose_temperature,
     profile,
     snap,
@@ -106,8 +107,11 @@ def propose(
     banned = check_forbidden_elements(forbidden_elements)
     formula = reduced(check_target(target, shelf, banned))
     gas = _gas(formula, atmosphere, limits)
-    powders, left_out = usable_powders(
-        shelf, forbidden_elements=banned, forbidden_precursors=forbidden_precursors
+    limits = limits.in_gas(gas.atmosphere)
+    powders, left_out = _staying(
+        *usable_powders(
+            shelf, forbidden_elements=banned, forbidden_precursors=forbidden_precursors
+        )
     )
     sets = _balanced(formula, powders, left_out, gas.atmosphere, max_precursors)
     ranked, literature = _ranked(sets, gas.atmosphere, limits, count)
@@ -134,7 +138,7 @@ def precursor_sets(
     Raises:
         TargetError: If no set balances; says what the nearest one lacks.
     """
-    powders, left_out = usable_powders(shelf)
+    powders, left_out = _staying(*usable_powders(shelf))
     sets = _balanced(target, powders, left_out, atmosphere, MOST_PRECURSORS)
     return [sets.reaction(row) for row in range(len(sets))]
 
@@ -148,7 +152,21 @@ def _gas(target: str, wanted: Atmosphere | None, limits: FiringLimits) -> _Gas:
             f"{written(target)} is to be fired in {wanted}, and the furnaces offer "
             f"{', '.join(limits.atmospheres) or 'no gas'}; ask for one of these"
         )
+    check_asked(target, wanted)
     return _Gas(atmosphere=wanted, reason="it was asked for")
+
+
+def _staying(
+    powders: Sequence[str], left_out: Mapping[str, str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Powders that stay in an open crucible, and the reason for each of the others."""
+    leaving = {
+        powder: f"{powder} boils off at {BOILS_C[reduced(powder)]:g} °C and needs a closed "
+        "vessel, which this laboratory does not offer"
+        for powder in powders
+        if reduced(powder) in BOILS_C
+    }
+    return tuple(p for p in powders if p not in leaving), {**left_out, **leaving}
 
 
 def _balanced(

@@ -1,4 +1,4 @@
-"""What the firing conditions rest on: papers, bounds, and the gases on offer."""
+"""What the firing conditions rest on: papers, and what target and furnace stand."""
 
 from dataclasses import replace
 
@@ -6,12 +6,11 @@ import pytest
 
 from alab.errors import TargetError
 from alab.models import Atmosphere, FiringLimits
-from planners.literature.conditions import predict_conditions
+from planners.literature.conditions import loose_powder, predict_conditions
 from planners.synthesis import conditions
 from planners.synthesis.conditions import (
     VOLATILE,
     ceiling,
-    choose_atmosphere,
     choose_temperature,
     excess_fraction,
 )
@@ -29,7 +28,7 @@ def limits(max_temperature_c: float = 1700, *gases: Atmosphere) -> FiringLimits:
 def test_a_target_is_fired_as_papers_do():
     reaction = balance(("BaCO3", "TiO2"), "BaTiO3")
     choice = choose_temperature(reaction, Atmosphere.AIR, limits())
-    learnt = predict_conditions("BaTiO3", ("BaCO3", "TiO2"))
+    learnt = predict_conditions("BaTiO3", ("BaCO3", "TiO2"), route=loose_powder(Atmosphere.AIR))
     assert choice.temperature_c == pytest.approx(learnt.temperature_c, abs=25)
     assert choice.temperature_low_c == learnt.temperature_low_c
     assert choice.temperature_high_c == learnt.temperature_high_c
@@ -40,16 +39,20 @@ def test_a_target_is_fired_as_papers_do():
 
 def test_the_dwell_of_papers_is_told_within_bounds(monkeypatch):
     reaction = balance(("BaCO3", "TiO2"), "BaTiO3")
-    learnt = predict_conditions("BaTiO3", ("BaCO3", "TiO2"))
+    route = loose_powder(Atmosphere.AIR)
+    learnt = predict_conditions("BaTiO3", ("BaCO3", "TiO2"), route=route)
+    anew = predict_conditions(
+        "BaTiO3", ("BaCO3", "TiO2"), route=replace(route, fired_before=None)
+    )
     choice = choose_temperature(reaction, Atmosphere.AIR, limits())
     assert choice.papers_dwell_h == learnt.dwell_h
-    assert choice.papers_regrind == learnt.regrinds
+    assert choice.papers_regrind == anew.regrinds
     for hours, held, words in (
         (0.3, 2.0, "4 h: papers hold about 2 h and 40 % regrind"),
         (100.0, 24.0, "4 h first: papers hold about 24 h and 40 % regrind; what stays"),
     ):
         other = replace(learnt, dwell_h=hours, regrinds=0.4)
-        monkeypatch.setattr(conditions, "predict_conditions", lambda *_, c=other: c)
+        monkeypatch.setattr(conditions, "predict_conditions", lambda *_, c=other, **__: c)
         choice = choose_temperature(reaction, Atmosphere.AIR, limits())
         assert choice.papers_dwell_h == held
         assert choice.reasons[-1].startswith(words)
@@ -76,29 +79,3 @@ def test_an_element_no_paper_fired_is_refused():
     reaction = balance(("Cf2O3", "Al2O3"), "CfAlO3")
     with pytest.raises(TargetError, match="no firing with it was learnt from"):
         choose_temperature(reaction, Atmosphere.AIR, limits())
-
-
-@pytest.mark.parametrize(
-    ("target", "gases", "chosen"),
-    [
-        ("LiFePO4", (Atmosphere.AIR, Atmosphere.AR_H2, Atmosphere.N2), Atmosphere.N2),
-        ("LiFePO4", (Atmosphere.AIR, Atmosphere.AR_H2), Atmosphere.AR_H2),
-        ("SrMoO3", (Atmosphere.N2, Atmosphere.AR_H2), Atmosphere.AR_H2),
-        ("BaTiO3", (Atmosphere.VACUUM, Atmosphere.AIR), Atmosphere.AIR),
-    ],
-)
-def test_the_mildest_gas_that_keeps_the_valence_is_taken(target, gases, chosen):
-    assert choose_atmosphere(target, limits(1200, *gases))[0] is chosen
-
-
-def test_vacuum_and_carbon_dioxide_are_never_taken_unasked():
-    for target in ("LiFePO4", "BaTiO3", "SrMoO3"):
-        with pytest.raises(TargetError, match="furnaces offer vacuum, CO2"):
-            choose_atmosphere(target, limits(1200, Atmosphere.VACUUM, Atmosphere.CO2))
-
-
-def test_what_hydrogen_cannot_reduce_is_refused():
-    with pytest.raises(TargetError, match="more reduced than N2, Ar or Ar/H2"):
-        choose_atmosphere("TiO", limits(1200, Atmosphere.AR_H2))
-    with pytest.raises(TargetError, match="needs Ar/H2"):
-        choose_atmosphere("SrMoO3", limits(1200, Atmosphere.N2))
