@@ -19,8 +19,9 @@ from planners.literature.conditions import (
     predict_conditions,
     shipped_model,
 )
-from planners.synthesis.reactions import Reaction, driving_force_ev_per_atom, metals
-from planners.synthesis.thermo import MissingThermoError, find, reduced, written
+from planners.synthesis.compounds import heat_limit
+from planners.synthesis.reactions import Reaction, atoms, driving_force_ev_per_atom, metals
+from planners.synthesis.thermo import MissingThermoError, reduced, written
 
 GRID_C = 50.0
 """Setpoints are multiples of this, so that samples share furnaces."""
@@ -104,6 +105,9 @@ BOILS_C: Mapping[str, float] = MappingProxyType(
 """Powders that leave an open crucible before they react, with their boiling or sublimation
 points (CRC Handbook); papers seal them in ampoules."""
 
+_KEEPS_HYDROGEN = frozenset(map(reduced, ("Ca5(PO4)3OH", "Sr5(PO4)3OH", "Ba5(PO4)3OH")))
+"""Hydroxyapatites hold their water to above 1000 °C in room air."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiringChoice:
@@ -113,6 +117,7 @@ class FiringChoice:
         temperature_c: Setpoint on the grid (or the furnace's limit).
         temperature_low_c: Lower end of what 80 % of papers would take, before any bound.
         temperature_high_c: Upper end.
+        highest_c: The hottest that another firing of the same powders may be.
         papers_dwell_h: How long papers would hold it, within 2 to 24 h.
         papers_regrind: Probability that papers grind the powder and fire it again.
         reasons: Why, in sentences.
@@ -122,10 +127,24 @@ class FiringChoice:
     temperature_c: float
     temperature_low_c: float
     temperature_high_c: float
+    highest_c: float
     papers_dwell_h: float
     papers_regrind: float
     reasons: tuple[str, ...]
     risks: tuple[str, ...]
+
+
+def check_dry(target: str) -> None:
+    """Refuse a target that loses its hydrogen in a furnace.
+
+    Raises:
+        TargetError: If it does.
+    """
+    if "H" in atoms(target) and reduced(target) not in _KEEPS_HYDROGEN:
+        raise TargetError(
+            f"{written(target)} holds hydrogen, which leaves a furnace as water or ammonia; "
+            "give a target without it, or make this one from solution"
+        )
 
 
 def choose_temperature(
@@ -134,14 +153,10 @@ def choose_temperature(
     """Choose the firing temperature of a reaction (see the top of the module).
 
     Raises:
-        TargetError: If the furnace cannot even reach the lowest firing temperature, or no
-            procedure was learnt from with one of the target's elements.
+        TargetError: If the furnace cannot even reach the lowest firing temperature, the
+            target does not stand it, or no procedure was learnt from with one of its elements.
     """
-    if limits.max_temperature_c < LOWEST_FIRING_C:
-        raise TargetError(
-            f"{written(reaction.product)} needs at least {LOWEST_FIRING_C:g} °C; the furnace "
-            f"ends at {limits.max_temperature_c:g} °C; name a hotter one"
-        )
+    ceiling_c, ceiling_why = _ceiling_above_lowest(reaction.product, limits)
     learnt = _learnt(reaction, atmosphere)
     rule_c = learnt.temperature_c
     why = (
@@ -150,7 +165,6 @@ def choose_temperature(
         f"{rule_c:.0f} °C, 80 % within {learnt.temperature_low_c:.0f} to "
         f"{learnt.temperature_high_c:.0f} °C)"
     )
-    ceiling_c, ceiling_why = ceiling(reaction.product, limits)
     temperature_c = snap(min(rule_c, ceiling_c), limits, ceiling_c)
     reasons = [f"{temperature_c:g} °C: {why}"]
     risks: list[str] = []
@@ -158,12 +172,15 @@ def choose_temperature(
         reasons[0] += f", kept below {ceiling_c:.0f} °C by {ceiling_why}"
         if "furnace" in ceiling_why and rule_c > ceiling_c + GRID_C:
             risks.append(
-                f"papers would take {rule_c:.0f} °C; at {temperature_c:g} °C "
+                f"papers would take {rule_c:.0f} °C, hotter than the furnace goes; "
                 "the reaction may stay incomplete"
             )
-    downhill_c = _first_downhill_c(reaction, temperature_c, ceiling_c, atmosphere)
+    highest_c = ceiling_c
+    if not heat_limit(reaction.product).known:  # papers are all that tells what it stands
+        highest_c = max(min(ceiling_c, learnt.temperature_high_c), temperature_c)
+    downhill_c = _first_downhill_c(reaction, temperature_c, highest_c, atmosphere)
     if downhill_c is not None and downhill_c > temperature_c:
-        temperature_c = snap(downhill_c, limits, ceiling_c)
+        temperature_c = snap(downhill_c, limits, highest_c)
         reasons.append(f"raised to {temperature_c:g} °C, where the reaction runs downhill")
     dwell_h = min(max(learnt.dwell_h, SHORTEST_DWELL_H), LONGEST_DWELL_H)
     reasons.append(_dwell_words(dwell_h, learnt.regrinds))
@@ -171,6 +188,7 @@ def choose_temperature(
         temperature_c=temperature_c,
         temperature_low_c=learnt.temperature_low_c,
         temperature_high_c=learnt.temperature_high_c,
+        highest_c=highest_c,
         papers_dwell_h=dwell_h,
         papers_regrind=learnt.regrinds,
         reasons=tuple(reasons),
@@ -181,20 +199,38 @@ def choose_temperature(
 def ceiling(target: str, limits: FiringLimits) -> tuple[float, str]:
     """Highest sensible temperature for a target, in °C, and what sets it."""
     bounds = [(limits.max_temperature_c, "the furnace")]
-    compound = find(target)
-    if compound is not None and compound.melts_c is not None:
-        bounds.append(
-            (compound.melts_c - _BELOW_MELTING_C, f"melting at {compound.melts_c:g} °C")
-        )
-    if compound is not None and compound.decomposes_c is not None:
-        bounds.append((compound.decomposes_c, f"decomposition at {compound.decomposes_c:g} °C"))
+    stands = heat_limit(target)
+    if stands.melts_c is not None:
+        bounds.append((stands.melts_c - _BELOW_MELTING_C, f"melting at {stands.melts_c:g} °C"))
+    if stands.decomposes_c is not None:
+        bounds.append((stands.decomposes_c, f"decomposition at {stands.decomposes_c:g} °C"))
     bounds += [
         (VOLATILE[element].ceiling_c, f"evaporation of {element}")
         for element in sorted(metals(target))
         if element in VOLATILE
     ]
-    ceiling_c, why = min(bounds)
-    return max(ceiling_c, min(LOWEST_FIRING_C, limits.max_temperature_c)), why
+    return min(bounds)
+
+
+def _ceiling_above_lowest(target: str, limits: FiringLimits) -> tuple[float, str]:
+    """As :func:`ceiling`.
+
+    Raises:
+        TargetError: If the furnace does not reach, or the target does not stand, the lowest
+            firing temperature.
+    """
+    if limits.max_temperature_c < LOWEST_FIRING_C:
+        raise TargetError(
+            f"{written(target)} needs at least {LOWEST_FIRING_C:g} °C; the furnace "
+            f"ends at {limits.max_temperature_c:g} °C; name a hotter one"
+        )
+    ceiling_c, why = ceiling(target, limits)
+    if ceiling_c < LOWEST_FIRING_C:
+        raise TargetError(
+            f"{written(target)} would be kept below {ceiling_c:g} °C by {why}, and no firing "
+            f"here is below {LOWEST_FIRING_C:g} °C; make it from solution or in a closed vessel"
+        )
+    return ceiling_c, why
 
 
 def snap(temperature_c: float, limits: FiringLimits, ceiling_c: float | None = None) -> float:

@@ -20,7 +20,8 @@ from planners.synthesis.conditions import (
     GRID_C,
     LONGER_H,
     VOLATILE,
-    ceiling,
+    FiringChoice,
+    check_dry,
     choose_temperature,
     profile,
     snap,
@@ -106,6 +107,7 @@ def propose(
         raise ValueError(f"max_precursors is {max_precursors}; 1 to {MOST_PRECURSORS} can be")
     banned = check_forbidden_elements(forbidden_elements)
     formula = reduced(check_target(target, shelf, banned))
+    check_dry(formula)
     gas = _gas(formula, atmosphere, limits)
     limits = limits.in_gas(gas.atmosphere)
     powders, left_out = _staying(
@@ -123,8 +125,7 @@ def propose(
         _recipe(candidate, precedent, gas, limits, doses)
         for candidate, precedent in zip(chosen, done, strict=True)
     ]
-    lowest, papers_dwell_h = recipes[-1].score, chosen[0].firing.papers_dwell_h
-    variants = _variants(recipes[0], lowest, papers_dwell_h, limits, doses)
+    variants = _variants(recipes[0], chosen[0].firing, recipes[-1].score, limits, doses)
     return recipes + variants[: count - len(recipes)]
 
 
@@ -304,26 +305,21 @@ def _recipe(
 
 
 def _variants(
-    best: Recipe,
-    below_score: float,
-    papers_dwell_h: float,
-    limits: FiringLimits,
-    doses: Doses,
+    best: Recipe, firing: FiringChoice, below_score: float, limits: FiringLimits, doses: Doses
 ) -> list[Recipe]:
     """The best set under other conditions: hotter, gentler and longer, longer, much hotter."""
     at_c = best.max_temperature_c
-    top_c, _ = ceiling(best.target, limits)
     plans = [
         (at_c + 2 * GRID_C, DWELL_S, "Hotter, should the first firing stay incomplete."),
         (at_c - 2 * GRID_C, 3 * DWELL_S, f"Cooler and longer, {_against(best)}."),
-        (at_c, *_longer(papers_dwell_h)),
+        (at_c, *_longer(firing.papers_dwell_h)),
         (at_c + 4 * GRID_C, DWELL_S, "Much hotter, for refractory mixtures."),
     ]
     reaction = balance(tuple(p.formula for p in best.precursors), best.target)
     seen = {(at_c, DWELL_S)}
     variants: list[Recipe] = []
     for number, (wanted_c, dwell_s, why) in enumerate(plans, start=1):
-        temperature_c = snap(wanted_c, limits, top_c)
+        temperature_c = snap(wanted_c, limits, firing.highest_c)
         if (temperature_c, dwell_s) in seen or abs(temperature_c - wanted_c) > GRID_C / 2:
             continue
         seen.add((temperature_c, dwell_s))

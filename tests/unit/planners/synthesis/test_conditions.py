@@ -11,6 +11,7 @@ from planners.synthesis import conditions
 from planners.synthesis.conditions import (
     VOLATILE,
     ceiling,
+    check_dry,
     choose_temperature,
     excess_fraction,
 )
@@ -79,3 +80,52 @@ def test_an_element_no_paper_fired_is_refused():
     reaction = balance(("Cf2O3", "Al2O3"), "CfAlO3")
     with pytest.raises(TargetError, match="no firing with it was learnt from"):
         choose_temperature(reaction, Atmosphere.AIR, limits())
+
+
+@pytest.mark.parametrize(
+    ("target", "powders", "highest_c"),
+    [
+        ("Li2MoO4", ("Li2CO3", "MoO3"), 601),
+        ("NaVO3", ("Na2CO3", "V2O5"), 530),
+        ("Na2B4O7", ("Na2CO3", "B2O3"), 643),
+        ("LiB3O5", ("Li2CO3", "B2O3"), 834),
+        ("YBa2Cu3O7", ("Y2O3", "BaCO3", "CuO"), 1010),
+    ],
+)
+def test_no_firing_is_hotter_than_melting_or_decomposition_allows(target, powders, highest_c):
+    choice = choose_temperature(balance(powders, target), Atmosphere.O2, limits(1200))
+    assert choice.highest_c == highest_c
+    assert choice.temperature_c <= highest_c
+
+
+def test_papers_bound_what_no_table_bounds():
+    reaction = balance(("PbO", "ZrO2"), "PbZrO3")
+    choice = choose_temperature(reaction, Atmosphere.AIR, limits(1200))
+    assert choice.temperature_c <= choice.highest_c == choice.temperature_high_c < 1000
+    known = choose_temperature(
+        balance(("MgO", "Al2O3"), "MgAl2O4"), Atmosphere.AIR, limits(1700)
+    )
+    assert known.highest_c == 1700 > known.temperature_high_c
+
+
+@pytest.mark.parametrize(
+    ("target", "powders", "words"),
+    [
+        ("P2O5", ("NH4H2PO4",), "below 360 °C by decomposition at 360 °C"),
+        ("KVO3", ("K2CO3", "V2O5"), "below 420 °C by melting at 520 °C"),
+    ],
+)
+def test_what_does_not_stand_the_lowest_firing_is_refused(target, powders, words):
+    with pytest.raises(TargetError, match=f"{words}, and no firing here is below 500 °C"):
+        choose_temperature(balance(powders, target), Atmosphere.AIR, limits())
+
+
+@pytest.mark.parametrize("target", ["NH4H2PO4", "CsH2PO4", "La(OH)3", "FeOOH"])
+def test_what_loses_its_hydrogen_is_refused(target):
+    with pytest.raises(TargetError, match="leaves a furnace as water or ammonia"):
+        check_dry(target)
+
+
+def test_hydroxyapatite_keeps_its_hydrogen():
+    check_dry("Ca10(PO4)6(OH)2")
+    check_dry("BaTiO3")

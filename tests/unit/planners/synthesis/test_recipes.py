@@ -129,6 +129,20 @@ def test_a_gas_that_reduces_what_is_fired_is_told_as_a_risk():
     assert any("may reduce PbO and" in risk and "metallic Pb" in risk for risk in recipe.risks)
 
 
+@pytest.mark.parametrize(
+    ("target", "powders", "highest_c"),
+    [
+        ("YBa2Cu3O7", ("Y2O3", "BaCO3", "CuO"), 1000),
+        ("Li2MoO4", ("Li2CO3", "MoO3"), 600),
+        ("PbZrO3", ("PbO", "ZrO2"), 900),
+    ],
+)
+def test_no_variant_melts_the_target_or_leaves_what_papers_do(target, powders, highest_c):
+    recipes = propose(target, shelf=dict.fromkeys(powders, 1e5), limits=LIMITS)
+    assert len(recipes) > 1
+    assert max(r.max_temperature_c for r in recipes) <= highest_c
+
+
 def test_variants_tell_what_holds_at_their_own_temperature():
     shelf = {"Li2CO3": 1e5, "TiO2": 1e5}
     recipes = propose("Li4Ti5O12", shelf=shelf, limits=LIMITS)
@@ -273,6 +287,8 @@ def test_setpoints_lie_on_the_grid_below_the_ceiling():
 def test_water_is_not_taken_up_from_the_furnace_gas():
     with pytest.raises(TargetError, match="would have to take up H2O from air"):
         precursor_sets("La(OH)3", {"La2O3": 1e5, "Mg(OH)2": 1e5})
+    with pytest.raises(TargetError, match="holds hydrogen"):
+        propose("La(OH)3", shelf={"La2O3": 1e5, "Mg(OH)2": 1e5}, limits=LIMITS)
 
 
 def test_oxygen_is_taken_up_only_where_there_is_some():
