@@ -34,6 +34,9 @@ KALPHA_RATIO = 0.5
 
 _SAME_LINE_ANG = 4e-4
 """Tables of one line differ by this much at most; Kα₁ and the mean Kα by three times it."""
+_ROUNDED_ANG, _NAMED_ANG = 0.002, 0.02
+"""A wavelength of up to three decimals is a line that it misses by less than the first; one
+beside the name of the anode, by less than the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,8 @@ def wavelengths(beam: Beam) -> Wavelengths:
     """Complete what a file states with the known lines of the anode.
 
     A stated mean Kα (2 Kα₁ + Kα₂)/3 is not a line; it is replaced by Kα₁, for its cell would
-    be wrong by 0.08 %.
+    be wrong by 0.08 %. So is a rounded wavelength (1.54 Å), which would be taken for that of a
+    synchrotron, without Kα₂.
     """
     told: list[str] = []
     named = element(beam.anode)
@@ -125,7 +129,7 @@ def wavelengths(beam: Beam) -> Wavelengths:
         beam = Beam(anode=anode).or_else(beam)
         alpha1, stated = lines.alpha1_ang, bool(named)
     else:
-        alpha1, anode, stated = _line(beam.alpha1_ang, told), "", True
+        alpha1, anode, stated = _line(beam.alpha1_ang, named, told), "", True
         anode = anode_of(alpha1)
     if named and anode and named != anode:
         told.append(
@@ -142,6 +146,11 @@ def wavelengths(beam: Beam) -> Wavelengths:
         alpha2, ratio = (beam.alpha2_ang, beam.ratio) if doublet else (alpha1, 0.0)
         assert alpha2 is not None  # noqa: S101 - either from the file or Kα₁
         assert ratio is not None  # noqa: S101
+        if ratio == 0 and not (alone or beam.incident_monochromator):
+            told.append(
+                f"{alpha1:g} Å is no Kα₁ of {named or 'a usual anode'}: it was taken as the "
+                "only wavelength."
+            )
     else:
         alpha2 = beam.alpha2_ang or alpha1 * lines.alpha2_ang / lines.alpha1_ang
         ratio = KALPHA_RATIO if beam.ratio is None else beam.ratio
@@ -152,9 +161,7 @@ def wavelengths(beam: Beam) -> Wavelengths:
             )
             alpha2, ratio = alpha1 * lines.alpha2_ang / lines.alpha1_ang, KALPHA_RATIO
     beta = beam.beta_ang or (lines.beta_ang if lines else None)
-    return Wavelengths(
-        alpha1, alpha2, beta, ratio, anode or named, stated, (*beam.warnings, *told)
-    )
+    return Wavelengths(alpha1, alpha2, beta, ratio, anode, stated, (*beam.warnings, *told))
 
 
 def anode_of(alpha1_ang: float) -> str:
@@ -178,13 +185,20 @@ def _same(one_ang: float, other_ang: float) -> bool:
     return abs(one_ang - other_ang) < _SAME_LINE_ANG
 
 
-def _line(stated_ang: float, told: list[str]) -> float:
+def _line(stated_ang: float, named: str, told: list[str]) -> float:
+    """Kα₁ of the anode whose line a stated wavelength is, or else that wavelength."""
+    rounded = stated_ang == round(stated_ang, 3)
     for anode, lines in ANODES.items():
+        if _same(stated_ang, lines.alpha1_ang):
+            return stated_ang
         mean = (2 * lines.alpha1_ang + lines.alpha2_ang) / 3
-        if _same(stated_ang, mean) and not _same(stated_ang, lines.alpha1_ang):
+        apart = min(abs(stated_ang - lines.alpha1_ang), abs(stated_ang - mean))
+        near = _NAMED_ANG if anode == named else _ROUNDED_ANG if rounded else 0.0
+        if _same(stated_ang, mean) or apart < near:
+            what = "the mean" if _same(stated_ang, mean) else "about"
             told.append(
-                f"{stated_ang:g} Å is the mean {anode} Kα; Kα₁ {lines.alpha1_ang:g} Å and "
-                "Kα₂ were taken."
+                f"{stated_ang:g} Å is {what} {anode} Kα; Kα₁ {lines.alpha1_ang:g} Å and Kα₂ "
+                "were taken."
             )
             return lines.alpha1_ang
     return stated_ang

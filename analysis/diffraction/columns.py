@@ -27,9 +27,10 @@ _OTHER_AXIS = re.compile(
     re.IGNORECASE,
 )
 _ALPHA1 = re.compile(
-    r"(?:k-?\s?(?:alpha|α)\s?-?1|wave\s?length|lambda|λ)\D{0,30}?(\d\.\d+)", re.IGNORECASE
+    r"(?:k-?\s?(?:alpha|α)\s?-?1|wave\s?length|lambda|λ)(\D{0,30}?)(\d\.\d+)(\s*nm\b)?",
+    re.IGNORECASE,
 )
-_ALPHA2 = re.compile(r"k-?\s?(?:alpha|α)\s?-?2\b\D{0,30}?(\d\.\d+)", re.IGNORECASE)
+_ALPHA2 = re.compile(r"k-?\s?(?:alpha|α)\s?-?2\b(\D{0,30}?)(\d\.\d+)(\s*nm\b)?", re.IGNORECASE)
 _KNOWN_WAVELENGTHS_ANG = (0.2, 3.0)
 _SMALLEST_FIRST_STEP = 5
 """A first point this many steps off the next is a heading of two numbers, not a point."""
@@ -182,13 +183,20 @@ def _names(heads: list[str], width: int) -> list[str]:
 
 def _beam(heads: list[str]) -> Beam:
     text = "\n".join(heads)
-    alpha1, alpha2 = _ALPHA1.search(text), _ALPHA2.search(text)
     anode = re.search(r"(?:anode|target|tube)[^\n]*", text, re.IGNORECASE)
     return Beam(
-        alpha1_ang=number(alpha1[1]) if alpha1 else None,
-        alpha2_ang=number(alpha2[1]) if alpha2 else None,
+        alpha1_ang=_wavelength(_ALPHA1.search(text)),
+        alpha2_ang=_wavelength(_ALPHA2.search(text)),
         anode=element(anode[0]) if anode else "",
     )
+
+
+def _wavelength(found: re.Match[str] | None) -> float | None:
+    """In ångström; nanometres where "nm" stands before or after the number."""
+    if found is None or (value := number(found[2])) is None:
+        return None
+    in_nm = found[3] or re.search(r"\bnm\b", found[1])
+    return round(10 * value, 9) if in_nm else value
 
 
 def _wavelength_in_first_point(rows: list[list[str]], column: int) -> float | None:

@@ -209,6 +209,33 @@ def test_a_detector_at_its_ceiling_is_flagged() -> None:
     assert parse_pattern(rows(" ", SCAN, CALM).encode(), "whole.xy").warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("head", "alpha1_ang"),
+    [
+        ("wavelength: 1.54", 1.5405929),
+        ("wavelength: 1.541", 1.5405929),
+        ("wavelength: 0.71", 0.70931715),
+        ("wavelength: 0.56", 0.55942178),
+        ("wavelength: 1.54125, anode Cu", 1.5405929),
+        ("wavelength: 0.22897 nm", 2.2897),
+        ("wavelength [nm]: 0.154", 1.5405929),
+    ],
+)
+def test_a_rounded_wavelength_is_that_of_a_tube(head: str, alpha1_ang: float) -> None:
+    pattern = parse_pattern(f"# {head}\n{rows(' ', SCAN, CALM)}".encode(), "a.xy")
+    assert pattern.wavelength_ang == pytest.approx(alpha1_ang)
+    assert pattern.ratio == 0.5
+    assert pattern.wavelength2_ang > pattern.wavelength_ang
+    assert len(pattern.warnings) == ("nm" not in head or "0.154" in head)
+
+
+@pytest.mark.parametrize("head", ["wavelength: 0.7085", "wavelength: 0.8, anode: Cu"])
+def test_a_wavelength_of_no_tube_is_told(head: str) -> None:
+    pattern = parse_pattern(f"# {head}\n{rows(' ', SCAN, CALM)}".encode(), "a.xy")
+    assert (pattern.ratio, pattern.anode) == (0.0, "")
+    assert "taken as the only wavelength" in pattern.warnings[0]
+
+
 def test_a_mean_wavelength_is_no_line() -> None:
     text = "# wavelength: 1.5418\n" + rows(" ", SCAN, CALM)
     pattern = parse_pattern(text.encode(), "mean.xy")
