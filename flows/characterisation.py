@@ -28,7 +28,7 @@ from analysis.diffraction.pattern import parse_pattern
 from analysis.diffraction.result import Analysis
 from flows.context import current_laboratory
 from flows.moves import keep_slot, kept_slot, let_go, move, occupy, pick, put
-from flows.pictures import curve
+from flows.pictures import curve, shown
 from flows.preparation import artifact_key
 from flows.stage import leased, stage
 
@@ -223,22 +223,26 @@ async def _show(sample: str, analysis: Analysis) -> None:
         f"{p.weight_fraction_esd * 100:.1f} |"
         for p in outcome.phases
     )
-    await acreate_markdown_artifact(
-        key=artifact_key("outcome", sample),
-        markdown=f"**{outcome.verdict}** (R_wp {outcome.r_wp_percent:.1f} %)\n\n"
-        f"| phase | space group | wt % |\n|---|---|---|\n{phases}\n\n"
-        + "\n".join(f"- {reason}" for reason in outcome.reasons),
+    await shown(
+        acreate_markdown_artifact(
+            key=artifact_key("outcome", sample),
+            markdown=f"**{outcome.verdict}** (R_wp {outcome.r_wp_percent:.1f} %)\n\n"
+            f"| phase | space group | wt % |\n|---|---|---|\n{phases}\n\n"
+            + "\n".join(f"- {reason}" for reason in outcome.reasons),
+        )
     )
     step = max(1, len(analysis.two_theta_deg) // POINTS_IN_PICTURE)
     observed = [float(v) for v in analysis.observed[::step]]
     calculated = [float(v) for v in analysis.calculated[::step]]
-    await acreate_image_artifact(
-        key=artifact_key("pattern", sample),
-        image_url=curve(
-            [float(v) for v in analysis.two_theta_deg[::step]],
-            [observed, calculated],
-            x_title="2θ / °",
-            y_title="counts",
-        ),
-        description="Measured (blue) and refined (red) pattern",
+    await shown(
+        acreate_image_artifact(
+            key=artifact_key("pattern", sample),
+            image_url=curve(
+                [float(v) for v in analysis.two_theta_deg[::step]],
+                [observed, calculated],
+                x_title="2θ / °",
+                y_title="counts",
+            ),
+            description="Measured (blue) and refined (red) pattern",
+        )
     )

@@ -5,6 +5,7 @@ profile share a furnace.
 """
 
 import asyncio
+import logging
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -26,7 +27,9 @@ from alab.store.tables import AttemptRow, DeviceRow, FiringRow, IntentRow, Sampl
 from flows.context import current_laboratory
 from flows.heating import give_up_heat, heating_curve, until_cool, until_done
 from flows.moves import move
-from flows.stage import ending_with_us, leased, stage, until_answered
+from flows.stage import RETRY_AFTER_S, ending_with_us, leased, stage, until_answered
+
+log = logging.getLogger(__name__)
 
 COMING = (Status.QUEUED, Status.PREPARING, Status.REGRINDING)
 
@@ -36,7 +39,7 @@ async def dispatch(laboratory: Laboratory) -> None:
     running: set[asyncio.Task[object]] = set()
 
     def start(number: int) -> None:
-        task = laboratory.clock.spawn(fire(number), name=f"firing {number}")
+        task = laboratory.clock.spawn(_see_through(laboratory, number), name=f"firing {number}")
         running.add(task)
         task.add_done_callback(running.discard)
 
@@ -48,6 +51,23 @@ async def dispatch(laboratory: Laboratory) -> None:
                 start(number)
             else:
                 await _something_new(laboratory)
+
+
+async def _see_through(laboratory: Laboratory, firing: int) -> None:
+    """Run a firing to its end; what breaks its flow off, a silent Prefect, only delays it."""
+    error, told = "", ""
+    while True:
+        try:
+            if _row(laboratory, firing).status not in ACTIVE_FIRING:
+                return
+            if error != told:
+                _alarm(laboratory, firing, f"was broken off and is taken up again: {error}")
+                told = error
+            await fire(firing)
+        except Exception as broken:  # whatever it is: the furnace may be hot
+            log.warning("firing %d was broken off", firing, exc_info=broken)
+            error = repr(broken)
+            await laboratory.clock.sleep(RETRY_AFTER_S)
 
 
 async def _something_new(laboratory: Laboratory) -> None:

@@ -20,6 +20,7 @@ from alab.store.codec import decode
 from alab.store.tables import DoseRow, SampleRow, StockRow
 from flows.context import current_laboratory
 from flows.moves import keep_slot, move
+from flows.pictures import shown
 from flows.stage import leased, stage
 
 TOLERANCE_PERCENT = 1.0
@@ -243,10 +244,12 @@ async def _recipe_table(laboratory: Laboratory, sample: str, recipe: Recipe) -> 
         {"precursor": d.formula, "wanted / mg": d.wanted_mg, "weighed / mg": d.dosed_mg}
         for d in doses
     ]
-    await acreate_table_artifact(
-        key=artifact_key("recipe", sample),
-        table=table,
-        description=f"**{row.target}**: {recipe.reaction}\n\n" + " ".join(recipe.reasons),
+    await shown(
+        acreate_table_artifact(
+            key=artifact_key("recipe", sample),
+            table=table,
+            description=f"**{row.target}**: {recipe.reaction}\n\n" + " ".join(recipe.reasons),
+        )
     )
 
 

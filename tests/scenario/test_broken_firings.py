@@ -8,6 +8,7 @@ from alab.life import Status
 from alab.models import FurnaceMode, FurnaceReading
 from alab.protocols import Furnace
 from alab.store.tables import FiringRow
+from flows import firing
 from tests.scenario.rig import Rig, recipe_of
 
 SAMPLE, NEXT = "c-ZnFe2O4-1", "c-ZnFe2O4-2"
@@ -42,8 +43,8 @@ def _lose_the_link(rig: Rig, monkeypatch: pytest.MonkeyPatch, for_s: float) -> N
 
 def _assert_it_went_well(rig: Rig) -> None:
     assert rig.status(SAMPLE) == Status.FINISHED, rig.account()
-    (firing,) = rig.firings()
-    assert (firing.status, firing.note) == ("finished", "")
+    (row,) = rig.firings()
+    assert (row.status, row.note) == ("finished", "")
     assert not rig.questions()
     assert rig.device("furnace_a") == "ready"
     rig.assert_nothing_leaks()
@@ -93,14 +94,14 @@ async def test_a_program_reset_at_the_panel_teaches_nobody(rig: Rig) -> None:
     await rig.until(lambda: _hotter(rig, 240.0))
     await rig.run(_furnace(rig).make_safe())
     await rig.until(lambda: rig.status(SAMPLE) in (Status.RECOVERED, Status.FAILED))
-    (firing,) = rig.firings()
-    assert "of 600 min near 250 °C" in firing.note
+    (row,) = rig.firings()
+    assert "of 600 min near 250 °C" in row.note
     (alarm,) = rig.alarms("furnace_a")
     assert "broken off" in alarm
     assert "its samples are lost" in alarm
     await rig.finish("c")
     assert rig.status(SAMPLE) == Status.FAILED
-    assert rig.sample(SAMPLE).note == firing.note
+    assert rig.sample(SAMPLE).note == row.note
     assert rig.attempt(SAMPLE).outcome is None
     assert rig.where(SAMPLE) == ["archive.1"]
     assert not rig.questions()
@@ -142,13 +143,43 @@ async def test_a_furnace_given_up_is_reset_and_its_heat_told(
         assert any("could not be made safe" in text for text in rig.alarms("furnace_a"))
 
 
-async def test_a_firing_goes_on_without_a_dashboard(
+async def test_a_sample_goes_its_way_without_a_dashboard(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def unreachable(**_: object) -> None:
+    missed: list[object] = []
+
+    async def unreachable(*, key: str, **_: object) -> None:
+        missed.append(key)
         raise httpx.ConnectError("All connection attempts failed")
 
-    monkeypatch.setattr("flows.heating.acreate_image_artifact", unreachable)
+    for artifact in (
+        "preparation.acreate_table_artifact",
+        "heating.acreate_image_artifact",
+        "characterisation.acreate_markdown_artifact",
+        "characterisation.acreate_image_artifact",
+    ):
+        monkeypatch.setattr(f"flows.{artifact}", unreachable)
     await rig.campaign("c", {"ZnFe2O4": RECIPE})
     await rig.finish("c")
     _assert_it_went_well(rig)
+    assert len(missed) == 4
+
+
+async def test_a_firing_that_prefect_broke_off_is_taken_up_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fire, failures = firing.fire, 2
+
+    async def broken(number: int) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise httpx.ConnectError("All connection attempts failed")
+        await fire(number)
+
+    monkeypatch.setattr(firing, "fire", broken)
+    await rig.campaign("c", {"ZnFe2O4": RECIPE})
+    await rig.finish("c")
+    _assert_it_went_well(rig)
+    (alarm,) = rig.alarms("furnace_a")
+    assert "firing 1 was broken off and is taken up again: ConnectError" in alarm
