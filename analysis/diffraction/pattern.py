@@ -7,6 +7,8 @@ import tempfile
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from rietx.io.readers import identify_format, read_pattern as rietx_read
 from rietx.schemas.common import Diagnostic
 from rietx.schemas.pattern import PatternData
 
-from alab.errors import BadInput
+from alab.errors import AlabError, BadInput
 from analysis.diffraction.arrays import Array
 from analysis.diffraction.beam import CU_KALPHA1_ANG, Beam, Geometry, wavelengths
 from analysis.diffraction.columns import Columns, plain
@@ -123,8 +125,10 @@ def read_pattern(path: Path) -> Pattern:
 
     Raises:
         BadInput: If there is no such file, or it cannot be used safely.
+        AlabError: If there is no room for temporary files.
     """
     try:
+        _refuse_size(path.stat().st_size, path.name)
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise BadInput(
@@ -142,16 +146,13 @@ def parse_pattern(content: bytes, filename: str) -> Pattern:
 
     Raises:
         BadInput: Naming the file, what is wrong with it, and the way out.
+        AlabError: If there is no room for temporary files.
     """
     if not content.strip():
         raise BadInput(f"{filename}: the file is empty; measure or export it again")
     _refuse_large(content, filename)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with _copy(content, filename) as path, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of NumPy, about files that are refused anyway
-        # rietx reads files only, and looks at their ending.
-        ending = re.sub(r"[^\w.]", "", Path(filename).suffix, flags=re.ASCII)[:12]
-        path = Path(folder) / f"pattern{ending}"
-        path.write_bytes(content)
         try:
             pattern = _read(path, content, filename)
         except _UNREADABLE as error:
@@ -164,22 +165,42 @@ def parse_pattern(content: bytes, filename: str) -> Pattern:
     return pattern
 
 
+@contextmanager
+def _copy(content: bytes, filename: str) -> Iterator[Path]:
+    """A temporary file: rietx reads files only, and looks at their ending."""
+    ending = re.sub(r"[^\w.]", "", Path(filename).suffix, flags=re.ASCII)[:12]
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            path = Path(folder) / f"pattern{ending}"
+            path.write_bytes(content)
+        except OSError as error:
+            folder = tempfile.tempdir or "the folder for temporary files"
+            raise AlabError(
+                f"{filename}: cannot be copied to {folder}: {error.strerror or error}; make "
+                "room there, or name another folder with TMPDIR"
+            ) from error
+        yield path
+
+
+def _refuse_size(size_bytes: int, filename: str, most_mb: int = LARGEST_FILE_MB) -> None:
+    if size_bytes > most_mb * 2**20:
+        raise BadInput(
+            f"{filename}: {size_bytes / 2**20:.0f} MB; a powder pattern has at most {most_mb} "
+            "MB. Export one scan"
+        )
+
+
 def _refuse_large(content: bytes, filename: str) -> None:
     """Refuse what would keep a reader busy for minutes, a small archive of much included."""
-    size_mb, most_mb = len(content) / 2**20, LARGEST_FILE_MB
+    _refuse_size(len(content), filename)
     if content.startswith(b"PK\x03\x04"):
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                members = [member.file_size / 2**20 for member in archive.infolist()]
+                members = [member.file_size for member in archive.infolist()]
         except _UNREADABLE:
             members = []  # the reader will say why
-        if members and max(members) > LARGEST_MEMBER_MB:
-            size_mb, most_mb = max(members), LARGEST_MEMBER_MB
-    if size_mb > most_mb:
-        raise BadInput(
-            f"{filename}: {size_mb:.0f} MB; a powder pattern has at most {most_mb} MB. Export "
-            "one scan"
-        )
+        _refuse_size(max(members, default=0), filename, LARGEST_MEMBER_MB)
     if (lines := content.count(b"\n")) > MOST_LINES:
         raise BadInput(
             f"{filename}: {lines} lines; a powder pattern has at most {MOST_LINES}. Export one "

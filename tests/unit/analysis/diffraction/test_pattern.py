@@ -1,13 +1,14 @@
 import io
 import os
 import re
+import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from alab.errors import BadInput
+from alab.errors import AlabError, BadInput
 from analysis.diffraction.pattern import Pattern, parse_pattern, read_pattern
 from tests.pattern_files import (
     CALM,
@@ -234,6 +235,25 @@ def test_a_wavelength_of_no_tube_is_told(head: str) -> None:
     pattern = parse_pattern(f"# {head}\n{rows(' ', SCAN, CALM)}".encode(), "a.xy")
     assert (pattern.ratio, pattern.anode) == (0.0, "")
     assert "taken as the only wavelength" in pattern.warnings[0]
+
+
+def test_a_huge_file_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    huge = tmp_path / "huge.xy"
+    with huge.open("wb") as file:
+        file.truncate(20 * 2**30)  # sparse: it takes no room
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    with pytest.raises(BadInput, match=r"20480 MB; .* at most 64 MB"):
+        read_pattern(huge)
+
+
+def test_no_room_for_temporary_files_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(AlabError, match=r"a\.xy: .*gone.*TMPDIR"):
+        parse_pattern(xy(SCAN, CALM), "a.xy")
 
 
 def test_a_mean_wavelength_is_no_line() -> None:
