@@ -16,10 +16,15 @@
 Masses that are left out follow from the balanced reaction, with the usual excess of volatile
 elements. Masses that are given are held against the balance: more than 10 % off is told as a
 risk, more than 50 % is refused.
+
+Powders that the planner never uses or never mixes are refused here, too. Their other hazards, a
+temperature that the target does not stand and a gas that it is not fired in are told as risks.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +32,18 @@ import yaml
 from pydantic import ValidationError
 
 from alab.errors import RecipeError, TargetError
-from alab.models import PrecursorAmount, Profile, Recipe, Segment
-from planners.synthesis.conditions import excess_fraction
+from alab.models import (
+    Atmosphere,
+    FiringLimits,
+    PrecursorAmount,
+    Profile,
+    Recipe,
+    Segment,
+)
+from planners.synthesis.atmosphere import choose_atmosphere
+from planners.synthesis.conditions import ceiling, excess_fraction
+from planners.synthesis.hazards import clash
+from planners.synthesis.practical import concerns, firing_concerns
 from planners.synthesis.reactions import BalanceError, Reaction, balance, metals, molar_mass_g
 from planners.synthesis.recipe_schema import (
     SCHEMA,
@@ -46,6 +61,9 @@ TOLD_ABOVE, REFUSED_ABOVE = 0.10, 0.50
 _RESOLUTION_MG = 0.1
 _INCONSISTENT_ABOVE = 0.02
 _LONGEST_FILE = 1_000_000
+_ANY_FURNACE = FiringLimits(
+    max_temperature_c=math.inf, max_ramp_c_per_min=math.inf, atmospheres=tuple(Atmosphere)
+)
 _UNTRIED = "This recipe was written by hand; nothing was predicted for it."
 
 
@@ -148,11 +166,16 @@ def _batch_mass_mg(recipe: Recipe) -> float:
 
 
 def _recipe(entry: RecipeEntry) -> Recipe:
-    reaction = balance(tuple(p.formula for p in entry.precursors), entry.target)
+    powders = tuple(p.formula for p in entry.precursors)
+    _refuse_dangerous(powders)
+    reaction = balance(powders, entry.target)
     peak_c = max(segment.temperature_c for segment in entry.firing.segments)
     weighed = entry.precursors[0].mass_mg is not None
     amounts = _given(entry, reaction) if weighed else _worked_out(entry, reaction, peak_c)
     told = _off_balance(amounts, reaction) if weighed else []
+    told += _firing_risks(entry.target, peak_c, entry.firing.atmosphere)
+    for powder in powders:
+        told += [c.text for c in (*firing_concerns(powder, peak_c), *concerns(powder))]
     return Recipe(
         target=written(entry.target),
         precursors=amounts,
@@ -175,6 +198,43 @@ def _recipe(entry: RecipeEntry) -> Recipe:
         reasons=tuple(entry.reasons) or (_UNTRIED,),
         risks=tuple(dict.fromkeys([*entry.risks, *told])),
     )
+
+
+def _refuse_dangerous(powders: Sequence[str]) -> None:
+    """Refuse what the planner would not propose.
+
+    Raises:
+        RecipeError: If a powder is never used here, or two must not meet; says why.
+    """
+    found = [c.text for powder in powders for c in concerns(powder) if c.excludes]
+    if clashing := clash(powders):
+        found.append(f"{clashing}.")
+    if found:
+        raise RecipeError(f"{' '.join(found)} Choose other powders")
+
+
+def _firing_risks(target: str, peak_c: float, atmosphere: Atmosphere) -> list[str]:
+    """Sentences on a temperature or a gas that the planner would not choose."""
+    told: list[str] = []
+    highest_c, why = ceiling(target, _ANY_FURNACE)
+    if peak_c > highest_c:
+        told.append(
+            f"{peak_c:g} °C is above {highest_c:g} °C, where {written(target)} is to be kept "
+            f"by {why}."
+        )
+    try:
+        choose_atmosphere(target, replace(_ANY_FURNACE, atmospheres=(atmosphere,)))
+    except TargetError:
+        told.append(_other_gas(target, atmosphere))
+    return told
+
+
+def _other_gas(target: str, atmosphere: Atmosphere) -> str:
+    try:
+        gas, why = choose_atmosphere(target, _ANY_FURNACE)
+    except TargetError as error:
+        return f"{error}."
+    return f"The planner would fire {written(target)} in {gas}, not {atmosphere}: {why}."
 
 
 def _worked_out(

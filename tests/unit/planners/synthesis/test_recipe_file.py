@@ -98,11 +98,64 @@ firing: {segments: [{temperature_c: 600, ramp_c_per_min: 5, dwell_h: 4}]}
 
 
 def test_masses_are_held_against_the_balance():
-    assert recipe_from_text(with_masses(1692.5, 685.0)).risks == ()
-    (risk,) = recipe_from_text(with_masses(1692.5 * 1.2, 685.0)).risks
+    harmful = "BaCO3 is harmful when swallowed (H302)."
+    assert recipe_from_text(with_masses(1692.5, 685.0)).risks == (harmful,)
+    (risk, _) = recipe_from_text(with_masses(1692.5 * 1.2, 685.0)).risks
     assert "20 % more than BaCO3 + TiO2 → BaTiO3 + CO2 asks for beside the TiO2" in risk
     with pytest.raises(RecipeError, match=r"100 % more .* at most 50 % is allowed"):
         recipe_from_text(with_masses(1692.5 * 2, 685.0))
+
+
+def plain(target, powders, temperature_c, atmosphere):
+    return json.dumps(
+        {
+            "schema": "alab-recipe-1",
+            "target": target,
+            "precursors": [{"formula": powder} for powder in powders.split()],
+            "firing": {
+                "atmosphere": atmosphere,
+                "segments": [{"temperature_c": temperature_c, "ramp_c_per_min": 5}],
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "powders", "message"),
+    [
+        ("KCrO2", "(NH4)2Cr2O7 KN3", r"\(NH4\)2Cr2O7 can explode .* KN3 can explode"),
+        (
+            "KAlO2",
+            "KNO3 Al",
+            "Al takes fire in air .* KNO3 gives off oxygen and Al burns in it",
+        ),
+        ("LiMn2O4", "LiNO3 MnC2O4", "LiNO3 gives off oxygen and MnC2O4 burns in it"),
+        ("HgBa2CuO4", "HgO BaO2 CuO", "HgO gives off a poisonous vapour"),
+    ],
+)
+def test_what_the_planner_never_proposes_is_refused(target, powders, message):
+    with pytest.raises(RecipeError, match=f"^recipe: {message}.* Choose other powders$"):
+        recipe_from_text(plain(target, powders, 900, "air"), as_json=True)
+
+
+def test_heat_gas_and_hazards_that_the_planner_would_not_choose_are_told():
+    powders = "Li2CO3 FeC2O4(H2O)2 NH4H2PO4"
+    hot = recipe_from_text(plain("LiFePO4", powders, 1500, "air"), as_json=True)
+    assert "1500 °C is above 880 °C, where LiFePO4 is to be kept by melting at 980 °C." in (
+        hot.risks
+    )
+    (gas,) = [risk for risk in hot.risks if "The planner" in risk]
+    assert gas.startswith("The planner would fire LiFePO4 in N2, not air: Fe would oxidise")
+    for mild in ("N2", "Ar"):
+        text = plain("LiFePO4", powders, 700, mild)
+        assert recipe_from_text(text, as_json=True).risks == ()
+    lead = recipe_from_text(plain("PbTiO3", "PbO TiO2", 800, "air"), as_json=True)
+    assert any("unborn child" in risk for risk in lead.risks)
+
+
+def test_a_target_that_suits_no_gas_says_so_as_a_risk():
+    recipe = recipe_from_text(plain("TiO", "TiO2", 900, "Ar"), as_json=True)
+    assert any("more reduced than" in risk for risk in recipe.risks)
 
 
 def test_moles_follow_from_masses_and_must_not_contradict_them():
