@@ -148,8 +148,9 @@ async def _dose(
                 laboratory,
                 doser,
                 f"a dose of {dose.mass_mg:g} mg {formula} weighed {result['dosed_mg']:g} mg, "
-                "which cannot be: was its zero lost, or the pan touched? Look at the balance; "
-                f"{dose.mass_mg:g} mg were booked off the shelf",
+                f"which cannot be: was its zero lost, or the pan touched? {dose.mass_mg:g} mg "
+                f"were booked off the shelf; look at the balance, then 'alab stock count "
+                f"{formula}'",
             )
     missing_mg = wanted_mg - _dosed_mg(laboratory, sample, formula)
     largest_mg = min(smallest_mg, wanted_mg * LARGEST_SHORTFALL_PERCENT / 100)
