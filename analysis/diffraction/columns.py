@@ -26,6 +26,7 @@ _OTHER_AXIS = re.compile(
     r"^(theta|θ|omega|ω|phi|chi)\b|å|angstrom|nm\^?-1|a\^?-1",
     re.IGNORECASE,
 )
+_NO_COUNTS = re.compile(r"sqrt|√|\blog|\bln\b|\brad\b|radian", re.IGNORECASE)
 _ALPHA1 = re.compile(
     r"(?:k-?\s?(?:alpha|α)\s?-?1|wave\s?length|lambda|λ)(\D{0,30}?)(\d\.\d+)(\s*nm\b)?",
     re.IGNORECASE,
@@ -82,7 +83,8 @@ def plain(content: bytes, filename: str) -> Columns:
     first, last = min(rows), max(rows)
     heads = [line for line in lines[:first] if line]
     rows = _numbers(rows, [lines[i] for i in rows], filename)
-    x, y, esd, stated = _chosen(heads, width, filename)
+    told: list[str] = []
+    x, y, esd, stated = _chosen(heads, width, filename, told)
     beam = _beam(heads)
     wave = next((number(data[i][0]) for i in data if i < first and len(data[i]) == 1), None)
     numbers = [*rows.values()]
@@ -97,7 +99,6 @@ def plain(content: bytes, filename: str) -> Columns:
         for i in range(first, last)
         if i not in rows and lines[i] and not lines[i].startswith(_COMMENT)
     )
-    told = []
     if skipped:
         told.append(f"{skipped} lines among the points hold no point and were left out.")
     order = [x, y] if esd is None else [x, y, esd]
@@ -143,7 +144,9 @@ def _numbers(
     return {i: [field.replace(",", ".") for field in fields] for i, fields in rows.items()}
 
 
-def _chosen(heads: list[str], width: int, filename: str) -> tuple[int, int, int | None, bool]:
+def _chosen(
+    heads: list[str], width: int, filename: str, told: list[str]
+) -> tuple[int, int, int | None, bool]:
     """Columns of 2θ, counts and esd, and whether a heading names 2θ."""
     names = _names(heads, width)
     if not names:
@@ -157,17 +160,26 @@ def _chosen(heads: list[str], width: int, filename: str) -> tuple[int, int, int 
                 "2θ in degrees against counts"
             )
         return 0, 1, 2 if width == 3 else None, False
+    if scaled := [name for name in names if _NO_COUNTS.search(name)]:
+        raise BadInput(
+            f"{filename}: {', '.join(scaled)} is neither 2θ in degrees nor counts; export these"
+        )
     rest = [i for i in range(width) if i != angle]
     esd = next((i for i in rest if _ESD.search(names[i])), None)
-    counts = next(
-        (i for i in rest if i != esd and _COUNTS.search(names[i])),
-        next((i for i in rest if i != esd and i > angle), None),
-    )
-    if counts is None:
+    left = [i for i in rest if i != esd and not _OTHER_AXIS.search(names[i])]
+    counts = [i for i in left if _COUNTS.search(names[i])] or left
+    if not counts:
         raise BadInput(
             f"{filename}: no column of counts among {', '.join(names)}; export 2θ and counts"
         )
-    return angle, counts, esd, True
+    if len(counts) > 1:
+        if not _COUNTS.search(names[counts[0]]):
+            raise BadInput(
+                f"{filename}: which of {', '.join(names[i] for i in counts)} are the counts? "
+                "Export one pattern a file, as 2θ and counts"
+            )
+        told.append(f"Of the columns {', '.join(names)}, {names[counts[0]]} was taken.")
+    return angle, counts[0], esd, True
 
 
 def _names(heads: list[str], width: int) -> list[str]:

@@ -256,6 +256,28 @@ def test_no_room_for_temporary_files_is_told(
         parse_pattern(xy(SCAN, CALM), "a.xy")
 
 
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ("2theta,corundum,mix", "which of corundum, mix are the counts"),
+        ("2theta,sqrt(I)", r"sqrt\(I\) is neither"),
+        ("2theta,log10(counts)", r"log10\(counts\) is neither"),
+        ("2theta (rad),counts", r"2theta \(rad\) is neither"),
+    ],
+)
+def test_columns_that_are_not_2theta_and_counts_are_refused(head: str, says: str) -> None:
+    columns = [SCAN] + [CALM] * head.count(",")
+    with pytest.raises(BadInput, match=says):
+        parse_pattern(f"{head}\n{rows(',', *columns)}".encode(), "a.csv")
+
+
+def test_the_column_taken_for_counts_is_told() -> None:
+    text = "2theta,d,Iobs,counts_b\n" + rows(",", SCAN, 60 / SCAN, CALM, 2 * CALM)
+    pattern = parse_pattern(text.encode(), "a.csv")
+    assert pattern.counts == pytest.approx(CALM)
+    assert "Of the columns 2theta, d, Iobs, counts_b, Iobs was taken." in pattern.warnings
+
+
 def test_a_mean_wavelength_is_no_line() -> None:
     text = "# wavelength: 1.5418\n" + rows(" ", SCAN, CALM)
     pattern = parse_pattern(text.encode(), "mean.xy")
