@@ -188,8 +188,8 @@ def _scaled(phase: PhaseAmount, factor: float, relative: float) -> PhaseAmount:
         weight_fraction=fraction,
         weight_fraction_esd=esd,
         interval90=(
-            max(0.0, fraction - QUANTILE_90 * esd),
-            min(1.0, fraction + QUANTILE_90 * esd),
+            min(max(fraction - QUANTILE_90 * esd, 0.0), 1.0),  # a contradiction lies above 1
+            min(fraction + QUANTILE_90 * esd, 1.0),
         ),
     )
 

@@ -104,6 +104,16 @@ def test_less_standard_than_was_weighed_in_is_not_clipped() -> None:
     assert found.phases[0].weight_fraction > 1
 
 
+def test_an_interval_is_never_upside_down() -> None:
+    """Where the standard contradicts the amounts, a whole interval may lie above 1."""
+    found = on_absolute_scale(
+        [phase("BaTiO3", 0.5), phase("Al2O3", 0.5)], Spike(formula="Al2O3", share=0.9)
+    )
+    assert found is not None
+    assert found.phases[0].weight_fraction == pytest.approx(9.0)
+    assert found.phases[0].interval90 == (1.0, 1.0)
+
+
 def test_a_standard_that_was_not_found() -> None:
     assert on_absolute_scale([phase("BaTiO3", 1.0)], Spike(formula="Al2O3", share=0.2)) is None
 
