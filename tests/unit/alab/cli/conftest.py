@@ -22,6 +22,7 @@ from alab.service.app import make_app
 from alab.store.store import Store
 from alab.store.tables import CampaignRow, TargetRow
 from drivers.catalog import KINDS
+from tests.fakes import Fake
 
 START_TIMEOUT_S = 20.0
 
@@ -83,7 +84,8 @@ def served(data_dir: Path, lab: LabDefinition) -> Iterator[Path]:
 
     async def serve() -> None:
         store = Store.in_directory(data_dir)
-        laboratory = Laboratory(lab, KINDS, {}, store, VirtualClock())
+        clock = VirtualClock()
+        laboratory = Laboratory(lab, KINDS, {"xrd": Fake("xrd", clock)}, store, clock)
 
         async def start_campaign(name: str, targets: dict[str, int], most: int) -> None:
             laboratory.start_campaign(name, targets, max_attempts=most)
