@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,7 @@ from typing import IO, Any
 from sqlalchemy import select
 
 from alab.clock import Clock, RealClock, VirtualClock, on_clock, take_down
+from alab.duties import kept_up
 from alab.errors import BadInput, StoreError
 from alab.lab import Capability, LabDefinition, load_lab
 from alab.laboratory import Laboratory, remember_time, remembered_time
@@ -32,6 +34,8 @@ DEFAULT_SEED = 7
 WATCH_PERIOD_S = 10.0
 SIMULATED_WATCH_PERIOD_S = 120.0
 KEEP_EVERY_S = 5.0
+TRIES = 3
+"""How often in a row a campaign may die; each of its targets has been tried more often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +85,15 @@ class Runtime:
 
         laboratory = self.laboratory
         set_laboratory(laboratory)
+        watch = laboratory.gateway.furnaces.watch
         for furnace in laboratory.named(Capability.FURNACE):
-            watch = laboratory.gateway.furnaces.watch(furnace, laboratory.watch_period_s)
-            self._duties.append(laboratory.clock.spawn(watch, name=f"watch {furnace}"))
+            name = f"watch {furnace}"
+            look = partial(watch, furnace, laboratory.watch_period_s)
+            work = kept_up(laboratory, name, look)
+            self._duties.append(laboratory.clock.spawn(work, name=name))
         self._duties.append(laboratory.clock.spawn(dispatch(laboratory), name="dispatch"))
-        self._duties.append(asyncio.create_task(_keep(laboratory), name="keep"))
+        keep = kept_up(laboratory, "keep", partial(_keep, laboratory), sleep=asyncio.sleep)
+        self._duties.append(asyncio.create_task(keep, name="keep"))
         with laboratory.store.begin() as session:
             unfinished = session.scalars(
                 select(CampaignRow.name).where(CampaignRow.status.in_(("running", "stopping")))
@@ -102,8 +110,9 @@ class Runtime:
     def _run(self, name: str) -> None:
         from flows.campaign import run_campaign
 
-        work = run_campaign(name)
-        self._campaigns[name] = self.laboratory.clock.spawn(work, name=f"campaign {name}")
+        called = f"campaign {name}"
+        work = kept_up(self.laboratory, called, partial(run_campaign, name), tries=TRIES)
+        self._campaigns[name] = self.laboratory.clock.spawn(work, name=called)
 
 
 @asynccontextmanager

@@ -4,7 +4,10 @@ A campaign run is disposable. What is true stands in the store; started again, i
 every target and sample where they are and goes on from there.
 """
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from prefect import flow, task
 from prefect.artifacts import acreate_markdown_artifact
@@ -14,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alab.claims import ClaimCancelled
+from alab.duties import kept_up
 from alab.errors import AlabError, BadInput, UnknownOutcome
 from alab.laboratory import Laboratory
 from alab.life import TERMINAL, Event, Status
@@ -23,6 +27,7 @@ from alab.store.records import log_event
 from alab.store.tables import AttemptRow, CampaignRow, SampleRow, SlotRow, TargetRow
 from flows.characterisation import characterise, retire
 from flows.context import current_laboratory
+from flows.pictures import shown
 from flows.preparation import artifact_key, prepare, regrind
 from flows.stage import HeldUp, ending_with_us, until_answered
 from planners.optimizer import decide as plan_next
@@ -31,6 +36,9 @@ from planners.optimizer.observations import Observations
 from planners.synthesis.recipes import propose
 
 log = logging.getLogger(__name__)
+
+TRIES = 8
+"""How often in a row a target may die of a defect: two hours of trying again."""
 
 MOST_LOST_SAMPLES = 2
 """Samples of one target that devices may lose before the target is given up."""
@@ -41,11 +49,13 @@ async def run_campaign(campaign: str) -> None:
     """Pursue all targets of a campaign at once; the furnaces fill across them."""
     laboratory = current_laboratory()
     pursuits = [
-        laboratory.clock.spawn(_pursue(laboratory, campaign, formula), name=f"target {formula}")
+        _pursuit(
+            laboratory, f"target {formula}", partial(_pursue, laboratory, campaign, formula)
+        )
         for formula in _open_targets(laboratory, campaign)
     ]
     pursuits += [
-        laboratory.clock.spawn(run_sample(name), name=f"retire {name}")
+        _pursuit(laboratory, f"retire {name}", partial(run_sample, name))
         for name in _left_behind(laboratory, campaign)
     ]
     async with ending_with_us(pursuits):
@@ -53,6 +63,13 @@ async def run_campaign(campaign: str) -> None:
     for pursuit in pursuits:
         pursuit.result()  # a defect in a pursuit is not hidden
     _close(laboratory, campaign)
+
+
+def _pursuit(
+    laboratory: Laboratory, name: str, work: Callable[[], Awaitable[object]]
+) -> asyncio.Task[None]:
+    kept = kept_up(laboratory, name, work, tries=TRIES)
+    return laboratory.clock.spawn(kept, name=name)
 
 
 async def _pursue(laboratory: Laboratory, campaign: str, formula: str) -> None:
@@ -146,9 +163,11 @@ async def judge(sample: str) -> None:
     row = laboratory.sample(sample)
     decision = _planned(laboratory, row.campaign, row.target)
     laboratory.record_decision(sample, decision)
-    await acreate_markdown_artifact(
-        key=artifact_key("decision", sample),
-        markdown=f"**{decision.step}**\n\n" + "\n".join(f"- {r}" for r in decision.reasons),
+    await shown(
+        acreate_markdown_artifact(
+            key=artifact_key("decision", sample),
+            markdown=f"**{decision.step}**\n\n" + "\n".join(f"- {r}" for r in decision.reasons),
+        )
     )
     if decision.step is NextStep.REFIRE and decision.recipe is not None:
         laboratory.refire(sample, decision.recipe)
