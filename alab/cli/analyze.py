@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from analysis.diffraction.profile import Instrument
     from analysis.diffraction.result import Analysis
 
+_NO_PATTERNS = {".html", ".json", ".png", ".toml"}
+_OUR_CIF, _CIF_HEAD_BYTES = b"_audit_creation_method 'alab ", 2000
+"""Refined structures, as ``--out`` writes them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
@@ -141,15 +145,28 @@ def _files(given: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
+            inside = sorted(p for p in path.iterdir() if p.is_file() and not _is_ours(p))
             if not inside:
-                raise BadInput(f"there is no file in {path}")
+                raise BadInput(f"there is no file in {path} that may be a pattern")
             files += inside
         elif path.is_file():
             files.append(path)
         else:
             raise BadInput(f"there is no file {path}")
     return list(dict.fromkeys(files))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is none that a diffractometer writes: hidden, or written by alab."""
+    if path.name.startswith(".") or path.suffix.lower() in _NO_PATTERNS:
+        return True
+    if path.suffix.lower() != ".cif":
+        return False
+    try:
+        with path.open("rb") as file:
+            return _OUR_CIF in file.read(_CIF_HEAD_BYTES)
+    except OSError:
+        return False  # reading it as a pattern will say why
 
 
 def _names(files: Sequence[Path]) -> dict[Path, str]:

@@ -144,7 +144,7 @@ def test_an_instrument_file_is_used(shell: Any, scan: Path, tmp_path: Path) -> N
     ("words", "says"),
     [
         (("none.xrdml", "--elements", "Ti,O"), "there is no file none.xrdml"),
-        (("empty", "--elements", "Ti,O"), "there is no file in empty"),
+        (("empty", "--elements", "Ti,O"), "there is no file in empty that may"),
         (("a.xy", "--elements", "Ti,Qq"), "Qq: no element"),
         (("a.xy", "--elements", " ,"), "--elements names none"),
         (("a.xy",), "which elements may the powder hold"),
@@ -180,6 +180,16 @@ def test_it_passes_over_what_it_cannot_read_in_a_folder(shell: Any, tmp_path: Pa
     assert [Path(row["file"]).name for row in ended.json] == ["c.dat", "c.xy"]
     assert (tmp_path / "out" / "c.dat.png").is_file()
     assert json.loads((tmp_path / "out" / "c.xy.json").read_text())["outcome"]["phases"]
+
+
+def test_a_folder_may_take_its_own_results(shell: Any, tmp_path: Path) -> None:
+    powder(tmp_path / "a.xy")
+    (tmp_path / "instrument.toml").write_text('name = "a"\n')
+    for _ in range(2):
+        ended = shell("analyze", tmp_path, "--elements", "Ti,O", "--json", "--out", tmp_path)
+        assert ended.code == 0, ended.err
+        assert Path(ended.json["file"]).name == "a.xy"
+    assert (tmp_path / "a-TiO2_141.cif").is_file()
 
 
 def test_weighed_in_mixtures_are_found(shell: Any) -> None:
