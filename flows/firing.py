@@ -6,8 +6,9 @@ profile share a furnace.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from prefect import flow
 from sqlalchemy import select
@@ -15,6 +16,7 @@ from sqlalchemy import select
 from alab.batching import Chamber, FiringWish, next_batch
 from alab.claims import ACTIVE_FIRING, Claim, Lease
 from alab.commands import OpenDoor, ShutDoor, StartFiring
+from alab.duties import kept_up
 from alab.errors import AlabError, DeviceError, UnknownOutcome
 from alab.lab import Capability
 from alab.laboratory import REMOVED, Laboratory
@@ -46,11 +48,15 @@ async def dispatch(laboratory: Laboratory) -> None:
     for number in _active(laboratory):
         start(number)
     async with ending_with_us(running):
-        while True:
-            if number := _plan(laboratory):
-                start(number)
-            else:
-                await _something_new(laboratory)
+        await kept_up(laboratory, "dispatch", partial(_fill_furnaces, laboratory, start))
+
+
+async def _fill_furnaces(laboratory: Laboratory, start: Callable[[int], None]) -> None:
+    while True:
+        if number := _plan(laboratory):
+            start(number)
+        else:
+            await _something_new(laboratory)
 
 
 async def _see_through(laboratory: Laboratory, firing: int) -> None:
@@ -98,6 +104,8 @@ def _patience_s(laboratory: Laboratory) -> float | None:
 
 def _plan(laboratory: Laboratory) -> int | None:
     """Write the next firing down, if there is one to start now."""
+    if laboratory.gateway.stopped:
+        return None
     batch = next_batch(
         _wishes(laboratory),
         _free_chambers(laboratory),

@@ -6,6 +6,7 @@ import pytest
 
 import flows.campaign
 import flows.characterisation
+import flows.firing
 from alab.life import Status
 from tests.scenario.rig import Rig, recipe_of
 
@@ -64,3 +65,15 @@ async def test_a_watch_that_dies_watches_on(rig: Rig, monkeypatch: pytest.Monkey
     (alarm,) = rig.alarms("laboratory")
     assert "died and is begun again: RuntimeError" in alarm
     assert not any(duty.done() for duty in rig.runtime._duties)
+
+
+async def test_a_dispatcher_that_dies_fills_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.campaign("c", {"ZnFe2O4": RECIPE})
+    await rig.until(lambda: rig.status(SAMPLE) == Status.PREPARING)
+    monkeypatch.setattr("flows.firing.next_batch", Breaks(flows.firing.next_batch, 1))
+    await rig.until(lambda: rig.status(SAMPLE) == Status.RECOVERED)
+    (alarm,) = rig.alarms("laboratory")
+    assert alarm.startswith("dispatch died and is begun again: RuntimeError")
+    assert len(rig.firings()) == 1
