@@ -11,7 +11,8 @@ has no heat capacity, it is the sum over the constituent oxides (Neumann–Kopp)
 that melts within reach carries its enthalpy of fusion; polymorphic transitions are folded
 into the heat capacity. Every row names its source and uncertainty; an estimate says so.
 
-``melting_points.csv`` tells where compounds without such a row melt or decompose.
+``melting_points.csv`` tells where compounds without such a row melt or decompose; its values
+were entered from general knowledge of the handbooks that it names, and not compared with them.
 """
 
 import csv
