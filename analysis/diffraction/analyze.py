@@ -54,6 +54,9 @@ _LEAST_POINTS = 50
 _KALPHA_RATIO = 1.5444274 / CU_KALPHA1_ANG
 _GAPS_NAMED = 3
 _SAME_LAMBDA_ANG = 0.002
+_AS_FLAT_PLATE = (
+    "the intensities of a flat plate in θ–2θ reflection were assumed, so amounts are less sure"
+)
 
 
 def analyze(
@@ -276,6 +279,7 @@ def instrument_of(pattern: Pattern) -> Instrument:
         radius_mm=pattern.radius_mm or usual.radius_mm,
         monochromator_two_theta_deg=pattern.monochromator_two_theta_deg or 0.0,
         wavelength_beta_ang=pattern.wavelength_beta_ang or beta_of(first),
+        transmission=pattern.geometry == "transmission",
     )
 
 
@@ -337,7 +341,9 @@ def _report(sample: _Sample, measured: Measured, found: Found, order: Ordering) 
         competing=(*competing, *order.rivals),
         target_rivals=(*of_target, *order.target_rivals),
         remarks=(*order.remarks, *flags),
-        assumptions=_assumptions(sample.pattern, [known[m] for m in found.members]),
+        assumptions=_assumptions(
+            sample.pattern, measured.instrument, [known[m] for m in found.members]
+        ),
         traces=traces,
         spike=sample.spike,
         absolute=absolute,
@@ -388,10 +394,21 @@ def _rivals(sample: _Sample, found: Found) -> tuple[list[str], list[str]]:
     return said, of_target
 
 
-def _assumptions(pattern: Pattern, present: list[Reference]) -> tuple[str, ...]:
+def _assumptions(
+    pattern: Pattern, instrument: Instrument, present: list[Reference]
+) -> tuple[str, ...]:
     told: list[str] = []
     if not pattern.wavelength_stated:
         told.append("The file states no wavelength: Cu Kα was assumed.")
+    if instrument.transmission or pattern.geometry == "transmission":
+        told.append(f"Measured in transmission: {_AS_FLAT_PLATE}.")
+    if pattern.geometry == "fixed_incidence":
+        told.append(f"Measured at fixed incidence: {_AS_FLAT_PLATE}.")
+    if pattern.monochromator and instrument.monochromator_two_theta_deg == 0:
+        told.append(
+            f"The 2θ of the monochromator {pattern.monochromator} is not known: polarisation "
+            "without one was assumed. Give it in an instrument file."
+        )
     gaps = gaps_deg(pattern.two_theta_deg)
     if gaps:
         places = ", ".join(f"{low:.2f}° to {high:.2f}°" for low, high in gaps[:_GAPS_NAMED])

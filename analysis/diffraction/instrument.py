@@ -52,7 +52,8 @@ class Goniometer(_Table):
     """The path of the beam.
 
     Attributes:
-        geometry: Flat plate in reflection, or transmission.
+        geometry: Flat plate in reflection, or transmission, which is drawn as reflection and
+            told.
         radius_mm: From sample to detector.
         monochromator_two_theta_deg: 2θ of a crystal behind the sample (26.6 for graphite and
             Cu Kα); 0 without one.
@@ -178,6 +179,8 @@ class InstrumentFile(_Table):
             kbeta_ratio=tube.kbeta_ratio,
             wlalpha_ratio=tube.wlalpha_ratio,
             wavelength_beta_ang=beta_of(tube.wavelength1_ang),
+            automatic_slit=path.divergence_slit == "automatic",
+            transmission=path.geometry == "transmission",
         )
 
 

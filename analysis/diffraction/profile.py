@@ -16,7 +16,8 @@ over the radius L; van Laar & Yelon, J. Appl. Cryst. 17 (1984) 47): a ray that l
 equatorial plane by h = z/L appears at cos 2φ = cos 2θ · √(1 + h²).
 
 Intensity: M|F|² · (1 + p cos²2θ) / ((1 + p) sin²θ cos θ), p = cos²2θ_m with a monochromator
-at 2θ_m and 1 without; times the rest of a rough surface, exp(−q (1/sin θ − 1)) (Suortti,
+at 2θ_m and 1 without; times sin θ with an automatic divergence slit, which opens so that the
+lit length stays; times the rest of a rough surface, exp(−q (1/sin θ − 1)) (Suortti,
 J. Appl. Cryst. 5 (1972) 325, strong form), and preferred orientation (Dollase, J. Appl.
 Cryst. 19 (1986) 267), meaned over symmetry equivalents at angles α to the texture axis:
 
@@ -86,6 +87,8 @@ class Instrument(NamedTuple):
         kbeta_ratio: Expected intensity of residual Kβ over Kα.
         wlalpha_ratio: Expected intensity of W Lα over Kα.
         wavelength_beta_ang: Kβ; 0 where the radiation is of no known anode.
+        automatic_slit: Whether the divergence slit keeps the lit length of the sample.
+        transmission: Whether the beam goes through the sample; drawn as in reflection.
     """
 
     wavelength1_ang: float = 1.5405929
@@ -104,6 +107,8 @@ class Instrument(NamedTuple):
     kbeta_ratio: float = 0.0
     wlalpha_ratio: float = 0.0
     wavelength_beta_ang: float = 1.392234
+    automatic_slit: bool = False
+    transmission: bool = False
 
     @property
     def has_ghosts(self) -> bool:
@@ -253,6 +258,7 @@ def _line(
     )
     p = jnp.cos(jnp.radians(instrument.monochromator_two_theta_deg)) ** 2
     polarised = (1 + p * (1 - 2 * sin**2) ** 2) / ((1 + p) * sin**2 * cos)
+    polarised *= jnp.where(instrument.automatic_slit, sin, 1.0)
     thermal = jnp.exp(-phase[EXTRA_B] * strained / 2)
     rough = jnp.exp(-shared[ROUGHNESS] * (1 / sin - 1))
     march = jnp.exp(phase[LOG_MARCH])

@@ -204,6 +204,7 @@ def _draw(
         place += instrument.zero_deg
         p = jnp.cos(jnp.radians(instrument.monochromator_two_theta_deg)) ** 2
         polarised = (1 + p * (1 - 2 * sin**2) ** 2) / ((1 + p) * sin**2 * cos)
+        polarised *= jnp.where(instrument.automatic_slit, sin, 1.0)
         height = jnp.where(inside, intensity * polarised * (1 + instrument.ratio), 0.0)
         centre = jnp.round((place - start_deg) / step_deg).astype(jnp.int32)
         steps = jnp.arange(-_HALF_WINDOW, _HALF_WINDOW + 1, dtype=jnp.int32)

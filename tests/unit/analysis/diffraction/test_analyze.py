@@ -209,6 +209,21 @@ def test_a_pattern_of_another_radiation_is_refused(stated: dict[str, float], sai
         quantify(pattern, [default_cifs()["YPO4"]], instrument=Instrument())
 
 
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"geometry": "transmission"}, "Measured in transmission"),
+        ({"geometry": "fixed_incidence"}, "Measured at fixed incidence"),
+        ({"monochromator": "Graphite"}, "2θ of the monochromator Graphite is not known"),
+    ],
+)
+def test_geometry_that_is_not_drawn_is_told(stated: dict[str, str], said: str) -> None:
+    pattern = mixture({"YPO4": 1.0}, seed=10)
+    cifs = [default_cifs()["YPO4"]]
+    assert said in " ".join(quantify(replace(pattern, **stated), cifs).outcome.reasons)
+    assert "Measured" not in " ".join(quantify(pattern, cifs).outcome.reasons)
+
+
 def test_analysis_survives_json_and_is_drawn_small() -> None:
     found = analyze(mixture({"BaTiO3": 0.7, "BaCO3": 0.3}, seed=8), elements=["Ba", "Ti", "O"])
     text = found.to_json()

@@ -99,6 +99,14 @@ def test_kbeta_is_that_of_the_anode(wavelength1_ang: float, beta_ang: float) -> 
     assert made.wavelength_beta_ang == beta_ang
 
 
+def test_slit_and_geometry_reach_the_analysis() -> None:
+    path = Goniometer(geometry="transmission", divergence_slit="automatic")
+    made = InstrumentFile(name="a", goniometer=path).to_instrument()
+    assert (made.automatic_slit, made.transmission) == (True, True)
+    usual = InstrumentFile(name="a").to_instrument()
+    assert (usual.automatic_slit, usual.transmission) == (False, False)
+
+
 def test_width_of_pure_parts() -> None:
     """H = √W of a Gaussian, and Y/cos θ of a Lorentzian profile."""
     gauss = Profile(u_deg2=0, v_deg2=0, w_deg2=0.01, x_deg=0, y_deg=0)

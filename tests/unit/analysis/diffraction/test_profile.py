@@ -207,6 +207,32 @@ def test_residual_kbeta_stands_where_its_wavelength_says(phases: list[Lines]) ->
     assert ghost.sum() / drawn(0.0).sum() == pytest.approx(0.02 * 1.26, rel=0.05)
 
 
+def test_an_automatic_slit_takes_a_sine_off(phases: list[Lines]) -> None:
+    """ZnO 100 at 2θ = 31.77°: sin θ = 0.2737."""
+    phase, shared = parameters()
+    lines = phases[0]
+    first = int(np.argmin(np.abs(1 / np.sqrt(lines.inverse_d2) - 2.8143)))
+    one = Lines(
+        **{name: getattr(lines, name) for name in lines.__slots__}
+        | {"intensity": np.eye(len(lines.intensity))[first]}
+    )
+    automatic, fixed = (
+        np.asarray(
+            draw(
+                joined([one]),
+                phase,
+                shared,
+                Instrument(automatic_slit=automatic),
+                GRID,
+                slots=SLOTS,
+                points=POINTS,
+            )
+        )[0].sum()
+        for automatic in (True, False)
+    )
+    assert automatic / fixed == pytest.approx(0.2737, rel=1e-3)
+
+
 def test_ghosts_are_of_a_tube_without_monochromator() -> None:
     assert Instrument().has_ghosts
     assert not Instrument(monochromator_two_theta_deg=26.6).has_ghosts
