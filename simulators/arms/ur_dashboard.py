@@ -32,6 +32,7 @@ class Gripper:
 
     Attributes:
         stored: Act of every stored program, by file name.
+        place: Where every stored program reaches, by file name.
     """
 
     def __init__(self, world: World, lab: LabDefinition, arm: str) -> None:
@@ -39,9 +40,11 @@ class Gripper:
         self._lab = lab
         self._arm = arm
         self.stored: dict[str, Callable[[], None]] = {}
+        self.place: dict[str, str] = {}
         for name, place in lab.places.items():
             if arm in place.arms:
                 self._store_programs(name)
+                self.place |= dict.fromkeys(self.stored.keys() - self.place.keys(), name)
 
     def _store_programs(self, place: str) -> None:
         device = self._lab.places[place].device
@@ -187,6 +190,19 @@ class UrDashboard(Remembered):
             self._run = None
             self._world.mark(self._name)
 
+    def collide(self, met: str) -> None:
+        """Stop for what the arm has met, until a person clears it."""
+        self.safety = "PROTECTIVE_STOP"
+        self.collided_with = met
+        self._paused = True
+        self._world.mark(self._name)
+
+    def lose_power(self) -> None:
+        """Stand wherever it was; when it is back it is off, with nothing loaded."""
+        self._run, self._loaded, self._paused = None, None, False
+        self.mode = "POWER_OFF"
+        self._world.mark(self._name)
+
     def unasked(self) -> bytes:
         """Nothing: the server only answers."""
         return b""
@@ -202,9 +218,7 @@ class UrDashboard(Remembered):
         try:
             self._gripper.stored[self._loaded or ""]()
         except Collision as collision:
-            self.safety = "PROTECTIVE_STOP"
-            self.collided_with = str(collision)
-            self._paused = True
+            self.collide(str(collision))
 
     def _reply(self, text: str) -> str:
         command, _, argument = text.partition(" ")
@@ -265,7 +279,22 @@ class UrDashboard(Remembered):
             self._plays += 1
             draw = self._world.rng(self._name, "program", self._plays)
             self._run = Run(duration_s=draw.uniform(SHORTEST_PROGRAM_S, LONGEST_PROGRAM_S))
+        self._meet_others()
         return "Starting program"
+
+    @property
+    def reaches(self) -> str | None:
+        """Place that it works in, from the start of a program until its end."""
+        return self._gripper.place[self._loaded] if self._run and self._loaded else None
+
+    def _meet_others(self) -> None:
+        """Two arms over one place collide, even if one of them is paused there."""
+        for name, other in self._world.devices.items():
+            if other is self or not isinstance(other, UrDashboard):
+                continue
+            if other.reaches == self.reaches:
+                self.collide(f"{name} over {self.reaches}")
+                other.collide(f"{self._name} over {self.reaches}")
 
     def _stop(self) -> str:
         if self._run is None:

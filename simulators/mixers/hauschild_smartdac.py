@@ -111,6 +111,11 @@ class HauschildSmartdac(Remembered):
                 crucible.powder.mix(1.0 - math.exp(-self.rotor.dose_s / HOMOGENISING_S))
             self.rotor.dose_s = 0.0
 
+    def lose_power(self) -> None:
+        """Run out; it does not go on when the power is back."""
+        self.rotor.brake()
+        self._world.mark(self._place)
+
     def unasked(self) -> bytes:
         """Nothing: the mixer only answers."""
         return b""

@@ -145,3 +145,60 @@ def test_an_emergency_stop_halts_the_program(stage, arm) -> None:
     arm.safety = "ROBOT_EMERGENCY_STOP"
     stage.wait(100.0)
     assert stage.world.gripped == {}
+
+
+class TestTwoArms:
+    """Both reach the rack; only the first reaches the mixer."""
+
+    @pytest.fixture
+    def other(self, stage, arm) -> UrDashboard:
+        places = {"rack": stage.lab.places["rack"].model_copy(update={"arms": ("other",)})}
+        lab = stage.lab.model_copy(update={"places": places})
+        return UrDashboard(stage.world, lab, "other")
+
+    @pytest.mark.parametrize("paused", [True, False])
+    def test_that_reach_into_one_place_collide(self, stage, arm, other, *, paused) -> None:
+        stage.put("rack.1")
+        stage.put("rack.2")
+        begin(arm, programs.pick("rack.1"))
+        stage.wait(1.0)
+        if paused:
+            arm.answer(b"pause")
+        begin(other, programs.pick("rack.2"))
+        assert [arm.safety, other.safety] == ["PROTECTIVE_STOP"] * 2
+        assert arm.collided_with == "other over rack"
+        assert other.collided_with == "arm over rack"
+        stage.wait(100.0)
+        assert stage.world.gripped == {}
+
+    def test_pass_where_one_works_elsewhere(self, stage, arm, other) -> None:
+        stage.put("mixer_cup")
+        stage.put("rack.2")
+        begin(arm, programs.pick("mixer_cup"))
+        begin(other, programs.pick("rack.2"))
+        stage.wait(60.0)
+        assert set(stage.world.gripped) == {"arm", "other"}
+
+    def test_pass_one_after_the_other(self, stage, arm, other) -> None:
+        stage.put("rack.1")
+        stage.put("rack.2")
+        begin(arm, programs.pick("rack.1"))
+        stage.wait(61.0)
+        begin(other, programs.pick("rack.2"))
+        stage.wait(61.0)
+        assert set(stage.world.gripped) == {"arm", "other"}
+
+
+def begin(arm, program: str) -> None:
+    assert arm.answer(b"load " + program.encode()).startswith(b"Loading program: ")
+    assert arm.answer(b"play") == b"Starting program\n"
+
+
+def test_an_arm_without_power_forgets_its_program(stage, arm) -> None:
+    stage.put("rack.1")
+    begin(arm, programs.pick("rack.1"))
+    arm.lose_power()
+    stage.wait(100.0)
+    assert stage.world.gripped == {}
+    assert arm.answer(b"programState") == b"STOPPED\n"
+    assert arm.answer(b"robotmode") == b"Robotmode: POWER_OFF\n"
