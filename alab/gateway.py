@@ -25,7 +25,7 @@ from alab.errors import (
     UnknownOutcome,
 )
 from alab.furnace_watch import FurnaceWatch
-from alab.intents import Effect, Intents
+from alab.intents import Effect, Intents, places_in_doubt
 from alab.interlocks import Situation, refusal
 from alab.lab import LabDefinition
 from alab.protocols import Device, Door, Furnace
@@ -261,6 +261,8 @@ class Gateway:
         with self._store.begin() as session:
             named = SlotRow.slot.in_([*slots, device])  # a gripper is named like its arm
             rows = session.scalars(select(SlotRow).where(named)).all()
+            unknown = {row.slot for row in rows if row.unknown}
+            unknown |= places_in_doubt(session)
             quarantined = quarantine_note(session, device)
         return Situation(
             lab=self._lab,
@@ -269,7 +271,7 @@ class Gateway:
             readings=self.furnaces.latest,
             doors=states,
             occupied={row.slot: row.sample for row in rows},
-            unknown=frozenset(row.slot for row in rows if row.unknown),
+            unknown=frozenset(unknown),
             quarantined=quarantined,
         )
 
@@ -313,13 +315,19 @@ class Gateway:
     async def _finish(
         self, intent: IntentRow, driver: Device, command: Command[Any]
     ) -> dict[str, Any]:
-        """Wait for the end; a lost link leaves the act running, to be re-attached to."""
+        """Wait for the end; a lost link leaves the act running, to be re-attached to.
+
+        An arm that fails half-way may have its crucible anywhere: the operator is asked.
+        """
         try:
             return await command.finish(driver)
         except DeviceError as error:
-            if not error.retryable:
-                self._intents.settle(intent, "failed", error=str(error))
             self.states.failed(intent.device, error)
+            if error.retryable:
+                raise
+            if isinstance(command, RunProgram):
+                raise self._intents.leave_open(intent, str(error)) from error
+            self._intents.settle(intent, "failed", error=str(error))
             raise
 
     async def _ask_device(self, driver: Device, command: Command[Any]) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from alab.claims import Lease
 from alab.clock import Clock
-from alab.commands import Command
+from alab.commands import Command, RunProgram
 from alab.errors import DeviceFault, UnknownOutcome
 from alab.protocols import Device
 from alab.store.codec import decode
@@ -25,7 +25,8 @@ Effect = Callable[[Session, dict[str, Any]], None]
 """What a finished command changed in the world, written with its outcome."""
 
 DONE, NOT_DONE = "it was done", "it was not done"
-ANSWERS = [DONE, NOT_DONE, "discard the sample"]
+DISCARD = "discard the sample"
+ANSWERS = [DONE, NOT_DONE, DISCARD]
 
 
 class Intents:
@@ -144,6 +145,24 @@ class Intents:
                 .order_by(QuestionRow.id.desc())
                 .limit(1)
             )
+
+
+def places_in_doubt(session: Session) -> set[str]:
+    """Slots and grippers of arm acts that the operator has been asked about, and not told."""
+    asked = (
+        select(IntentRow)
+        .join(QuestionRow, QuestionRow.subject == IntentRow.key)
+        .where(
+            IntentRow.command == RunProgram.word,
+            IntentRow.status == "unknown",
+            QuestionRow.answer.is_(None),
+        )
+    )
+    places: set[str] = set()
+    for intent in session.scalars(asked):
+        slots = (intent.arguments[key] for key in ("takes_from", "puts_into", "reaches_into"))
+        places |= {intent.device, *(slot for slot in slots if slot)}
+    return places
 
 
 def _question(intent: IntentRow) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from alab.intents import ANSWERS, DONE, NOT_DONE
+from alab.intents import ANSWERS, DISCARD, DONE, NOT_DONE
 from alab.laboratory import REMOVED
 from alab.life import Status
 from alab.store.tables import FiringRow, SampleRow
@@ -41,19 +41,24 @@ async def test_an_arm_stopped_with_a_crucible_costs_one_sample(rig: Rig) -> None
     with rig.world.lock:
         arm.safety = "PROTECTIVE_STOP"
     await rig.until(lambda: rig.clock.stands_still)
-    assert rig.status(SAMPLE) == Status.FAILED
+    assert rig.status(SAMPLE) == Status.PREPARING
     assert rig.device("arm_prep") == "quarantined"
     assert rig.alarms("arm_prep")
     (question,) = rig.questions(SAMPLE)
-    assert "arm_prep" in question.text
-    assert rig.status(NEXT) == Status.QUEUED, rig.account()
+    assert "place_mixer_cup.urp" in question.text
 
     with rig.world.lock:  # the operator opens the gripper, and ends the program
         rig.world.gripped.pop("arm_prep")
         arm.answer(b"unlock protective stop")
         arm.answer(b"stop")
-    rig.answer(REMOVED, about=SAMPLE)
+    rig.answer(DISCARD, about=SAMPLE)
     _repaired(rig, "arm_prep")
+    await rig.until(lambda: rig.clock.stands_still)
+    assert rig.status(SAMPLE) == Status.FAILED
+    (question,) = rig.questions(SAMPLE)
+    assert "lost at arm_prep" in question.text
+    assert rig.status(NEXT) == Status.QUEUED, rig.account()
+    rig.answer(REMOVED, about=SAMPLE)
     await rig.finish("c")
     assert rig.status(NEXT) == Status.FINISHED, rig.account()
     assert rig.sample(NEXT).recipe == rig.sample(SAMPLE).recipe

@@ -14,7 +14,7 @@ from alab.clock import VirtualClock
 from alab.commands import Command, OpenDoor, RunProgram, StartFiring
 from alab.errors import DeviceUnreachable, InterlockError, StoreError, UnknownOutcome
 from alab.gateway import Gateway
-from alab.intents import NOT_DONE
+from alab.intents import DONE, NOT_DONE
 from alab.laboratory import Laboratory
 from alab.models import Atmosphere, FurnaceMode, Profile, Segment
 from alab.operations import Operator
@@ -322,6 +322,56 @@ async def test_nothing_runs_that_was_being_started_when_the_stop_came(
     assert gateway.status("act") == "unknown"
     (question,) = open_questions(small_laboratory)
     assert "start_firing" in question.text
+
+
+async def test_crucible_of_an_arm_that_stops_half_way_may_be_anywhere(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    place = RunProgram(program=programs.place("rack.1"), puts_into="rack.1")
+
+    async def main() -> None:
+        lease = await whole_lab(small_laboratory)
+        act = clock.spawn(gateway.perform("act", "arm", PICK, lease=lease), name="act")
+        await clock.sleep(1)
+        bench.arm.fails_at_end = "faults"  # as a program that was paused half-way does
+        await gateway.emergency_stop("smoke", by="anna")
+        await clock.join(act)
+        assert isinstance(act.exception(), UnknownOutcome)
+        assert state_of(small_laboratory, "arm") == "quarantined"
+        gateway.reset_stop(by="anna")
+        gateway.states.declare("arm", "ready", "looked at", by="anna")
+        put(small_laboratory, "arm", "s")
+        with pytest.raises(InterlockError, match="nobody knows what stands in arm"):
+            await gateway.perform("next", "arm", place, lease=lease)
+        put(small_laboratory, "arm", None)
+        (question,) = open_questions(small_laboratory)
+        assert PICK.program in question.text
+        Operator(small_laboratory).answer(question.id, NOT_DONE, by="anna")
+        await gateway.perform("act", "arm", PICK, lease=lease)
+
+    await clock.run(main())
+    assert bench.arm.acts == [PICK.program, PICK.program]
+
+
+async def test_answer_that_an_interrupted_program_was_done_is_believed(
+    gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
+) -> None:
+    effects: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        lease = await whole_lab(small_laboratory)
+        bench.arm.fails_at_end = "faults"
+        with pytest.raises(UnknownOutcome):
+            await gateway.perform("act", "arm", PICK, lease=lease)
+        (question,) = open_questions(small_laboratory)
+        Operator(small_laboratory).answer(question.id, DONE, by="anna")
+        await gateway.perform(
+            "act", "arm", PICK, lease=lease, effect=lambda _, r: effects.append(r)
+        )
+
+    await clock.run(main())
+    assert bench.arm.acts == [PICK.program]
+    assert effects == [{}]
 
 
 async def test_start_that_fails_after_the_stop_is_made_safe_too(

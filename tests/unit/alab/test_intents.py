@@ -19,7 +19,6 @@ from tests.acts import (
     DOSE,
     IDS,
     MIX,
-    PICK,
     open_questions,
     restarted,
     state_of,
@@ -206,8 +205,9 @@ async def test_act_that_never_began_may_be_sent_again(
             await gateway.perform("act", "mixer", MIX, lease=lease)
         assert status_of(small_laboratory) == "not_started"
         assert state_of(small_laboratory, "mixer") == (
-            "offline" if failure == "dead" else "ready"
+            "offline" if failure == "dead" else "quarantined"
         )
+        gateway.states.declare("mixer", "ready", "looked at", by="anna")
         await gateway.perform("act", "mixer", MIX, lease=lease)
 
     await clock.run(main())
@@ -218,17 +218,17 @@ async def test_act_that_never_began_may_be_sent_again(
 async def test_fault_while_it_runs_is_final_and_quarantines(
     gateway: Gateway, small_laboratory: Laboratory, bench: Bench, clock: VirtualClock
 ) -> None:
-    bench.arm.fails_at_end = "faults"
+    bench.mixer.fails_at_end = "faults"
 
     async def main() -> None:
         lease = await whole_lab(small_laboratory)
         for _ in range(2):
             with pytest.raises(DeviceFault):
-                await gateway.perform("act", "arm", PICK, lease=lease)
+                await gateway.perform("act", "mixer", MIX, lease=lease)
 
     await clock.run(main())
-    assert len(bench.arm.acts) == 1
-    assert state_of(small_laboratory, "arm") == "quarantined"
+    assert len(bench.mixer.acts) == 1
+    assert state_of(small_laboratory, "mixer") == "quarantined"
 
 
 async def test_effect_that_fails_leaves_the_act_to_be_booked(
