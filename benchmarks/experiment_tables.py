@@ -193,9 +193,7 @@ def _read_row(
     """
     if row[column] is None:
         raise BadInput("the row is too short")
-    names = tuple(p.strip() for p in (row["precursors"] or "").split(","))
-    for name in names:
-        check_formula(name)
+    names = tuple(check_formula(word) for word in (row["precursors"] or "").split(","))
     try:
         at_c = float(row["temperature_C"] or "nan")
         percent = float(row[column] or "nan")

@@ -53,17 +53,14 @@ def read_bench(shelf: str | None, lab: Path | None) -> Bench:
 
 
 def named_formulas(words: Iterable[str]) -> list[str]:
-    """Formulas without what stands around them, each checked.
+    """Formulas without what stands around them, in their plain form.
 
     Raises:
         BadInput: If one is no formula.
     """
     from planners.synthesis.screen import check_formula
 
-    named = [word.strip() for word in words if word.strip()]
-    for word in named:
-        check_formula(word)
-    return named
+    return [check_formula(word) for word in words if word.strip()]
 
 
 def _on_shelf(shelf: str) -> list[str]:

@@ -83,7 +83,7 @@ def optimize(
     from planners.synthesis.recipes import propose
     from planners.synthesis.screen import check_formula
 
-    check_formula(target)
+    target = check_formula(target)
     bench = read_bench(shelf, lab)
     if max_temperature_c is not None:
         bench = replace(bench, limits=bench.limits.ending_at(max_temperature_c))

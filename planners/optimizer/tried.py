@@ -192,9 +192,9 @@ def _check_headings(headings: Sequence[str]) -> None:
 def _attempt(
     line: Line, target: str, limits: FiringLimits, made_from: float, number: int
 ) -> Attempt:
-    names = [name.strip() for name in re.split(r"[,+]", line.precursors) if name.strip()]
+    words = re.split(r"[,+]", line.precursors)
+    names = [check_formula(word) for word in words if word.strip()]
     for name in names:
-        check_formula(name)
         check_solid(name)
     return Attempt(
         sample=line.sample or f"line {number}",
@@ -318,8 +318,7 @@ def _phases(text: str) -> Mapping[str, float]:
     for match in _PHASE.finditer(text.strip()):
         if match.start() != end:
             break
-        check_formula(match["formula"])
-        formula = reduced(match["formula"])
+        formula = reduced(check_formula(match["formula"]))
         if formula in found:
             raise BadInput(
                 f"phases {text!r} name {match['formula']} twice; name it once, with the sum"

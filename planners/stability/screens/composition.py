@@ -10,7 +10,7 @@ from alab.models import Atmosphere, FiringLimits
 from planners.stability.candidates.oxidation import RELAXED, STRICT, balance
 from planners.stability.formulas import elements_of
 from planners.stability.screens.verdict import Screen, Verdict
-from planners.synthesis.practical import concerns
+from planners.synthesis.hazards import toxic_elements
 from planners.synthesis.recipes import propose
 
 HULL_LIMIT_EV_PER_ATOM = 0.010
@@ -67,8 +67,8 @@ def handled(formula: str, forbidden_elements: Collection[str] = ()) -> Screen:
     symbols = elements_of(formula)
     radioactive = [s for s in symbols if Element(s).is_radioactive]
     noble = [s for s in symbols if Element(s).is_noble_gas]
-    grave = [s for s in symbols if any(c.penalty >= 1.0 for c in concerns(s))]
-    notes = [c.text.rstrip(".") for s in symbols for c in concerns(s)]
+    grave = [s for s in symbols if any(c.penalty >= 1.0 for c in toxic_elements(s))]
+    notes = [c.text.rstrip(".") for s in symbols for c in toxic_elements(s)]
     for found, why in (
         (radioactive, "radioactive"),
         (noble, "a noble gas"),

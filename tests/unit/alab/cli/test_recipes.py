@@ -141,6 +141,12 @@ def test_bad_input_ends_with_2_and_one_message(shell: Any, words: Any, message: 
     assert "Traceback" not in ended.err
 
 
+def test_a_hydrate_on_the_shelf_is_weighed_with_its_water(shell: Any) -> None:
+    ended = shell("recipes", "NiO", "--shelf", "Ni(NO3)2·6H2O", "--json")
+    (powder,) = ended.json[0]["precursors"]
+    assert powder["mass_mg"] == pytest.approx(2000 * 290.79 / 74.69, rel=1e-3)
+
+
 def test_a_wrong_recipe_file_is_told_by_line(shell: Any, tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8").replace("dwell_h: 12", "dwell_h: -12")
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
