@@ -337,10 +337,10 @@ async def _give_up(laboratory: Laboratory, firing: int, error: AlabError) -> Non
     row = _row(laboratory, firing)
     heat = await give_up_heat(laboratory, row.furnace)
     _set(laboratory, firing, status="failed", note=str(error), ended_at=laboratory.clock.now())
-    device = error.device if isinstance(error, DeviceError) else row.furnace
+    why = str(error) if isinstance(error, DeviceError) else f"{row.furnace}: {error}"
     for sample, slot in row.slots.items():
         if Status(laboratory.sample(sample).status) is Status.FIRING:
-            laboratory.happened(sample, Event.FAIL, f"{device}: {error}")
+            laboratory.happened(sample, Event.FAIL, why)
             _ask_to_empty(laboratory, sample, slot, heat)
             laboratory.ask_to_clear(sample)
     _alarm(laboratory, firing, f"failed: {error}")

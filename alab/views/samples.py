@@ -116,7 +116,9 @@ def sample(session: Session, name: str) -> Table:
         .order_by(AttemptRow.round)
     )
     open_questions = select(QuestionRow).where(
-        QuestionRow.subject.startswith(name, autoescape=True), QuestionRow.answer.is_(None)
+        (QuestionRow.subject == name)
+        | QuestionRow.subject.startswith(f"{name}/", autoescape=True),
+        QuestionRow.answer.is_(None),
     )
     return {
         **_sample(row),

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -6,7 +7,7 @@ from alab import views
 from alab.claims import STOP
 from alab.errors import BadInput
 from alab.life import Status
-from alab.store.records import write_setting
+from alab.store.records import ask, write_setting
 from alab.store.store import Store
 from alab.store.tables import ReadingRow
 from alab.views.floor import CURVE_POINTS
@@ -65,6 +66,7 @@ def test_one_sample_tells_its_whole_story(store: Store) -> None:
 
 def test_a_question_on_a_longer_name_is_not_this_samples(store: Store) -> None:
     with store.begin() as session:
+        ask(session, datetime(2026, 1, 5, tzinfo=UTC), f"{CA}0/prepare", "Where is it?", ["a"])
         assert [q["id"] for q in views.sample(session, CA)["questions"]] == [1]
         assert views.sample(session, MG)["questions"] == []
 
