@@ -122,7 +122,7 @@ class RunProgram(Command[RobotArm]):
 
     async def finish(self, device: RobotArm) -> dict[str, Any]:
         """Wait until it has ended."""
-        await device.finish_program()
+        await device.finish_program(self.program)
         return {}
 
     async def was_started(self, device: RobotArm) -> bool | None:

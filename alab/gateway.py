@@ -317,15 +317,19 @@ class Gateway:
     ) -> dict[str, Any]:
         """Wait for the end; a lost link leaves the act running, to be re-attached to.
 
-        An arm that fails half-way may have its crucible anywhere: the operator is asked.
+        An arm that fails half-way may have its crucible anywhere, and what stands still
+        after a power cut may have done nothing: the operator is asked, and believed.
         """
         try:
             return await command.finish(driver)
         except DeviceError as error:
+            cannot_tell = isinstance(error, UnknownOutcome)
+            if cannot_tell and intent.status == "unknown":
+                return {}  # that it was done is the operator's word
             self.states.failed(intent.device, error)
             if error.retryable:
                 raise
-            if isinstance(command, RunProgram):
+            if cannot_tell or isinstance(command, RunProgram):
                 raise self._intents.leave_open(intent, str(error)) from error
             self._intents.settle(intent, "failed", error=str(error))
             raise

@@ -3,7 +3,9 @@
 A physical verb comes in two halves, so that a laboratory that was killed in between can
 re-attach: ``start_…`` sends it and returns as soon as the device has acknowledged;
 ``finish_…`` waits, with a bound, until it is done. ``finish_…`` may be called by another
-process than the one that called ``start_…``. All waiting goes through the clock that the
+process than the one that called ``start_…``; a device that stands still by then has not
+done it for that alone (its power may have failed): without evidence, ``finish_…`` raises
+``UnknownOutcome``. All waiting goes through the clock that the
 driver was given; only the reply to one request is awaited in real seconds.
 
 Every method may raise :class:`alab.errors.DeviceUnreachable`, ``MalformedReply`` or
@@ -83,7 +85,11 @@ class Mixer(Device, Protocol):
         ...
 
     async def finish_mixing(self) -> None:
-        """Wait until the mixer stands still after the set time."""
+        """Wait until the mixer stands still after the set time.
+
+        Raises:
+            UnknownOutcome: If it stands and was not told to: nobody knows since when.
+        """
         ...
 
     async def is_mixing(self) -> bool:
@@ -108,11 +114,12 @@ class RobotArm(Device, Protocol):
         """Load and play ``program``; refuse unless idle, safe and in remote control."""
         ...
 
-    async def finish_program(self) -> None:
-        """Wait until the program has ended by itself.
+    async def finish_program(self, program: str) -> None:
+        """Wait until ``program`` has ended by itself.
 
         Raises:
             DeviceFault: On a protective stop, a pop-up, lost remote mode, or time-out.
+            UnknownOutcome: If the arm stands, and may not have come to its end.
         """
         ...
 

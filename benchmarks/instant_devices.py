@@ -83,7 +83,7 @@ class InstantArm(_Instant):
         if program.startswith("mount_head"):
             self._doser.mounted = program
 
-    async def finish_program(self) -> None:
+    async def finish_program(self, program: str) -> None:
         """It is done."""
 
     async def running_program(self) -> str | None:

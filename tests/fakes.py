@@ -118,17 +118,22 @@ class FakeDoser(Fake):
 class FakeMixer(Fake):
     """Turns until it is waited for."""
 
-    turning = False
+    turning = stopped = False
 
     async def start_mixing(self, *, speed_rpm: float, duration_s: float) -> None:
         self.act("mix")
 
     def happens(self, what: str) -> None:
-        self.turning = True
+        self.turning, self.stopped = True, False
 
     async def finish_mixing(self) -> None:
+        if not self.turning and not self.stopped:
+            raise UnknownOutcome(self.name, "stands still")
         await self.clock.sleep(ACT_S)
         self.end()
+        self.turning, self.stopped = False, True
+
+    def lose_power(self) -> None:
         self.turning = False
 
     async def is_mixing(self) -> bool:
@@ -144,6 +149,7 @@ class FakeArm(Fake):
     """
 
     playing: str | None = None
+    loaded: str | None = None
     unfit = ""
 
     async def check_fit(self) -> None:
@@ -155,12 +161,17 @@ class FakeArm(Fake):
         self.act(program)
 
     def happens(self, what: str) -> None:
-        self.playing = what
+        self.playing = self.loaded = what
 
-    async def finish_program(self) -> None:
+    async def finish_program(self, program: str) -> None:
+        if self.loaded != program:
+            raise UnknownOutcome(self.name, "stands with nothing loaded")
         await self.clock.sleep(ACT_S)
         self.end()
         self.playing = None
+
+    def lose_power(self) -> None:
+        self.playing = self.loaded = None
 
     async def running_program(self) -> str | None:
         self.answer()

@@ -118,26 +118,27 @@ class UrDashboard:
         if reply != "Starting program":
             raise CommandRejected(self._name, f"declined to play {program}: {reply!r}")
 
-    async def finish_program(self) -> None:
-        """Wait until the program has ended by itself, at most 600 s.
+    async def finish_program(self, program: str) -> None:
+        """Wait until ``program`` has ended by itself, at most 600 s.
 
         Raises:
             DeviceFault: On a protective or emergency stop, a pause at the pendant, lost
                 remote control, a program that ends at once, or time-out.
+            UnknownOutcome: If the arm stands, but was off or played another program since.
         """
         began_s, self._played_at_s = self._played_at_s, None
         if began_s is None:  # another process began it
             began_s = self._clock.monotonic_s()
         else:
             await self._clock.sleep(FIRST_POLL_S)
-            state, program = await self._state()
+            state, _ = await self._state()
             if state == "STOPPED":
                 raise await self._ended_at_once(program)
-        while await self._still_plays():
+        while await self._still_plays(program):
             if self._clock.monotonic_s() - began_s > PROGRAM_WITHIN_S:
                 raise DeviceFault(
                     self._name,
-                    f"a program has not ended within {PROGRAM_WITHIN_S:g} s; look at the "
+                    f"{program} has not ended within {PROGRAM_WITHIN_S:g} s; look at the "
                     "pendant (pop-up?), then stop it there",
                 )
             await self._clock.sleep(POLL_S)
@@ -160,10 +161,11 @@ class UrDashboard:
                 f"was told to load {program} and answers {loaded!r}; nothing was played",
             )
 
-    async def _still_plays(self) -> bool:
-        state, program = await self._state()
+    async def _still_plays(self, program: str) -> bool:
+        state, loaded = await self._state()
         await self._check_safety(f"{program} was interrupted")
         if state == "STOPPED":
+            await self._check_ended(program, loaded)
             return False
         if not await self._in_remote_control():
             raise DeviceFault(
@@ -176,6 +178,16 @@ class UrDashboard:
                 self._name, f"{program} is paused half-way; resume or stop it at the pendant"
             )
         return True
+
+    async def _check_ended(self, program: str, loaded: str) -> None:
+        """An arm that lost its power stands too: it is off, and has nothing loaded."""
+        mode = await self._ask("robotmode")
+        if loaded != program or mode != "Robotmode: RUNNING":
+            raise UnknownOutcome(
+                self._name,
+                f"stands ({mode}) with {loaded or 'nothing'} loaded, so {program} may not have "
+                "come to its end; look where the arm stands and what it holds",
+            )
 
     async def _ended_at_once(self, program: str) -> DeviceFault:
         await self._check_safety(f"{program} was interrupted")

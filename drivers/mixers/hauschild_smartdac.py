@@ -6,7 +6,8 @@ Frames, 19200 8N1: a request is ``04 (21 write | 20 read) 02 cc vvvvv 03 05``, a
 The protocol has no duration: the mixer turns from start (11) to stop (12), so the driver
 keeps the time. A process that finds a mixer turning that it did not start lets it turn for
 the longest time that is ever permitted and then stops it: powder may be mixed for longer
-than asked, never for less.
+than asked, never for less. One that it finds at rest was stopped by something else, nobody
+knows when: an unknown outcome.
 """
 
 import re
@@ -53,6 +54,7 @@ class HauschildSmartdac:
         self._line = line
         self._clock = clock
         self._stop_at_s: float | None = None
+        self._braked_by_us = False
 
     @property
     def name(self) -> str:
@@ -94,6 +96,7 @@ class HauschildSmartdac:
         for code, value in ((SPEED, round(speed_rpm)), (RAMP_UP, RAMP_S), (RAMP_DOWN, RAMP_S)):
             await self._set(code, value)
         self._stop_at_s = self._clock.monotonic_s() + duration_s
+        self._braked_by_us = False
         try:
             started = await self._write(START, 1)
         except (ReplyLost, MalformedReply) as error:
@@ -110,20 +113,11 @@ class HauschildSmartdac:
 
         Raises:
             DeviceFault: If it latched an error, stood still too early, or does not stop.
+            UnknownOutcome: If it is found at rest and this process did not stop it.
         """
-        if self._stop_at_s is None and await self.is_mixing():
-            self._stop_at_s = self._clock.monotonic_s() + LONGEST_S
-        while self._stop_at_s is not None:
-            left_s = self._stop_at_s - self._clock.monotonic_s()
-            if left_s <= 0.0:
-                break
-            await self._clock.sleep(min(POLL_S, left_s))
-            await self._check_no_error()
-            if left_s > POLL_S and not await self.is_mixing():
-                self._stop_at_s = None
-                raise DeviceFault(
-                    self._name, f"stood still {left_s:.0f} s too early; look at lid and panel"
-                )
+        if not self._braked_by_us:
+            await self._let_it_turn(await self._time_to_stop_s())
+        self._braked_by_us = True
         await self._write(STOP, 1)
         await self._stand_still()
         self._stop_at_s = None
@@ -131,6 +125,32 @@ class HauschildSmartdac:
     async def is_mixing(self) -> bool:
         """Tell whether the mixer turns (code 19)."""
         return await self._read(RUNNING) == 1
+
+    async def _time_to_stop_s(self) -> float:
+        """When to stop it; one whose time is over, or unknown, must be found turning."""
+        now_s = self._clock.monotonic_s()
+        if self._stop_at_s is not None and now_s < self._stop_at_s:
+            return self._stop_at_s
+        await self._check_no_error()
+        if not await self.is_mixing():
+            raise UnknownOutcome(
+                self._name,
+                "stands still, and it never stops by itself: its power failed or somebody "
+                "stopped it, nobody knows when; look at the crucible",
+            )
+        if self._stop_at_s is None:  # another process began it
+            self._stop_at_s = now_s + LONGEST_S
+        return self._stop_at_s
+
+    async def _let_it_turn(self, stop_at_s: float) -> None:
+        while (left_s := stop_at_s - self._clock.monotonic_s()) > 0.0:
+            await self._clock.sleep(min(POLL_S, left_s))
+            await self._check_no_error()
+            if self._stop_at_s is None or (left_s > POLL_S and not await self.is_mixing()):
+                self._stop_at_s = None
+                raise DeviceFault(
+                    self._name, f"stood still {left_s:.0f} s too early; look at lid and panel"
+                )
 
     async def _stand_still(self) -> None:
         began_s = self._clock.monotonic_s()

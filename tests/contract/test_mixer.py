@@ -2,7 +2,13 @@
 
 import pytest
 
-from alab.errors import CommandRejected, DeviceFault, InterlockError, UnknownOutcome
+from alab.errors import (
+    CommandRejected,
+    DeviceFault,
+    DeviceUnreachable,
+    InterlockError,
+    UnknownOutcome,
+)
 
 
 @pytest.fixture
@@ -86,6 +92,61 @@ async def test_a_new_process_finishes_the_mix(bench, mixer) -> None:
     await bench.run(fresh.finish_mixing())
     assert not await bench.run(fresh.is_mixing())
     assert bench.clock.monotonic_s() >= 540.0
+    assert mixing(bench) > 0.3
+
+
+@pytest.mark.parametrize("later_s", [1.0, 3600.0])
+async def test_a_mixer_that_lost_its_power_has_not_mixed(bench, mixer, later_s) -> None:
+    await bench.run(mixer.start_mixing(speed_rpm=2000.0, duration_s=540.0))
+    with bench.world.lock:
+        bench.instrument("mixer").lose_power()
+    await bench.run(bench.clock.sleep(30.0 + later_s))
+    fresh = await bench.again("mixer")
+    with pytest.raises(UnknownOutcome, match="never stops by itself"):
+        await bench.run(fresh.finish_mixing())
+
+
+async def test_a_mixer_that_lost_its_power_while_nobody_looked_has_not_mixed(
+    bench, mixer
+) -> None:
+    """The link was lost with it; the process goes on."""
+    await bench.run(mixer.start_mixing(speed_rpm=2000.0, duration_s=540.0))
+    with bench.world.lock:
+        bench.instrument("mixer").lose_power()
+    await bench.run(bench.clock.sleep(600.0))
+    with pytest.raises(UnknownOutcome, match="never stops by itself"):
+        await bench.run(mixer.finish_mixing())
+
+
+async def test_a_mix_that_is_stopped_for_safety_has_failed(bench, mixer) -> None:
+    async def stopped() -> None:
+        await bench.clock.sleep(100.0)
+        await mixer.make_safe()
+
+    async def work() -> None:
+        await mixer.start_mixing(speed_rpm=2000.0, duration_s=540.0)
+        stop = bench.clock.spawn(stopped(), name="stop")
+        try:
+            await mixer.finish_mixing()
+        finally:
+            await bench.clock.join(stop)
+
+    with pytest.raises(DeviceFault, match="s too early"):
+        await bench.run(work())
+
+
+async def test_a_mixer_that_was_told_to_stop_has_mixed(bench, mixer, monkeypatch) -> None:
+    """The reply to the stop is lost; asked again, it stands because we stopped it."""
+    monkeypatch.setattr("drivers.mixers.hauschild_smartdac.REPLY_TIMEOUT_S", 0.1)
+    await bench.run(mixer.start_mixing(speed_rpm=2000.0, duration_s=540.0))
+    bench.line("mixer").tamper = lambda request, answer: (
+        b"" if request.startswith(b"\x04\x21\x0212") else answer
+    )
+    with pytest.raises(DeviceUnreachable):
+        await bench.run(mixer.finish_mixing())
+    bench.line("mixer").tamper = None
+    await bench.run(bench.clock.sleep(60.0))
+    await bench.run(mixer.finish_mixing())
     assert mixing(bench) > 0.3
 
 

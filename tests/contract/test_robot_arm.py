@@ -14,7 +14,7 @@ def arm(bench):
 async def play(device, *names: str) -> None:
     for name in names:
         await device.start_program(name)
-        await device.finish_program()
+        await device.finish_program(name)
 
 
 async def test_a_crucible_goes_from_slot_to_slot(bench, arm) -> None:
@@ -55,7 +55,7 @@ async def test_the_running_program_is_told_until_it_ends(bench, arm) -> None:
     assert await bench.run(arm.running_program()) == name
     with pytest.raises(CommandRejected, match="is playing"):
         await bench.run(arm.start_program(name))
-    await bench.run(arm.finish_program())
+    await bench.run(arm.finish_program(name))
     assert await bench.run(arm.running_program()) is None
 
 
@@ -93,7 +93,7 @@ async def test_losing_remote_control_is_a_fault(bench, arm) -> None:
     await bench.run(arm.start_program(programs.pick("crucibles")))
     bench.instrument("arm").remote = False
     with pytest.raises(DeviceFault, match="local control"):
-        await bench.run(arm.finish_program())
+        await bench.run(arm.finish_program(programs.pick("crucibles")))
 
 
 async def test_make_safe_holds_the_arm(bench, arm) -> None:
@@ -102,15 +102,36 @@ async def test_make_safe_holds_the_arm(bench, arm) -> None:
     await bench.run(bench.clock.sleep(100.0))
     assert bench.world.gripped == {}
     with pytest.raises(DeviceFault, match="paused half-way"):
-        await bench.run(arm.finish_program())
+        await bench.run(arm.finish_program(programs.pick("crucibles")))
 
 
 async def test_a_new_process_finishes_the_program(bench, arm) -> None:
     await bench.run(arm.start_program(programs.pick("crucibles")))
     fresh = await bench.again("arm")
     assert await bench.run(fresh.running_program()) == programs.pick("crucibles")
-    await bench.run(fresh.finish_program())
+    await bench.run(fresh.finish_program(programs.pick("crucibles")))
     assert "arm" in bench.world.gripped
+
+
+async def test_a_new_process_finds_that_the_program_has_ended(bench, arm) -> None:
+    await bench.run(arm.start_program(programs.pick("crucibles")))
+    await bench.run(bench.clock.sleep(100.0))
+    fresh = await bench.again("arm")
+    await bench.run(fresh.finish_program(programs.pick("crucibles")))
+    assert "arm" in bench.world.gripped
+
+
+@pytest.mark.parametrize("mode", ["POWER_OFF", "RUNNING"])
+async def test_an_arm_that_lost_its_power_has_not_finished(bench, arm, mode) -> None:
+    await bench.run(arm.start_program(programs.pick("crucibles")))
+    await bench.run(bench.clock.sleep(5.0))
+    with bench.world.lock:
+        bench.instrument("arm").lose_power()
+        bench.instrument("arm").mode = mode
+    fresh = await bench.again("arm")
+    with pytest.raises(UnknownOutcome, match="may not have come to its end"):
+        await bench.run(fresh.finish_program(programs.pick("crucibles")))
+    assert bench.world.gripped == {}
 
 
 async def test_a_lost_reply_to_play_is_an_unknown_outcome(bench, arm, monkeypatch) -> None:
@@ -127,7 +148,7 @@ async def test_a_lost_reply_to_play_is_an_unknown_outcome(bench, arm, monkeypatc
     with pytest.raises(UnknownOutcome):
         await bench.run(arm.start_program(programs.pick("crucibles")))
     assert await bench.run(arm.running_program()) == programs.pick("crucibles")
-    await bench.run(arm.finish_program())
+    await bench.run(arm.finish_program(programs.pick("crucibles")))
     assert len(played) == 1
     assert "arm" in bench.world.gripped
 
@@ -137,6 +158,6 @@ async def test_a_lost_query_may_be_retried(bench, arm, monkeypatch) -> None:
     await bench.run(arm.start_program(programs.pick("crucibles")))
     bench.line("arm").tamper = lambda request, answer: b""
     with pytest.raises(DeviceUnreachable):
-        await bench.run(arm.finish_program())
+        await bench.run(arm.finish_program(programs.pick("crucibles")))
     bench.line("arm").tamper = None
-    await bench.run(arm.finish_program())
+    await bench.run(arm.finish_program(programs.pick("crucibles")))

@@ -19,6 +19,7 @@ from tests.acts import (
     DOSE,
     IDS,
     MIX,
+    PICK,
     open_questions,
     restarted,
     state_of,
@@ -90,6 +91,42 @@ async def test_killed_laboratory_re_attaches(
 
     await clock.run(main())
     assert len(fake.acts) == 1
+    assert status_of(small_laboratory) == "done"
+
+
+@pytest.mark.parametrize("said", [DONE, NOT_DONE])
+@pytest.mark.parametrize(("device", "command"), [("mixer", MIX), ("arm", PICK)])
+async def test_act_found_standing_after_a_power_cut_is_asked_about(
+    device: str,
+    command: Command[Any],
+    said: str,
+    gateway: Gateway,
+    small_laboratory: Laboratory,
+    bench: Bench,
+    clock: VirtualClock,
+) -> None:
+    fake = bench.devices[device]
+
+    async def main() -> None:
+        lease = await whole_lab(small_laboratory)
+        first = clock.spawn(
+            gateway.perform("act", device, command, lease=lease), name="first life"
+        )
+        await clock.sleep(1.0)
+        first.cancel()
+        await clock.join(first)
+        fake.lose_power()  # type: ignore[attr-defined]
+        again = restarted(small_laboratory, bench)
+        lease = await whole_lab(again)
+        for _ in range(2):
+            with pytest.raises(UnknownOutcome):
+                await again.gateway.perform("act", device, command, lease=lease)
+        (question,) = open_questions(again)
+        Operator(again).answer(question.id, said, by="anna")
+        await again.gateway.perform("act", device, command, lease=lease)
+
+    await clock.run(main())
+    assert len(fake.acts) == (1 if said == DONE else 2)
     assert status_of(small_laboratory) == "done"
 
 

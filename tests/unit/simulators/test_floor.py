@@ -108,7 +108,7 @@ async def test_a_real_clock_sees_the_end_of_an_act(lab) -> None:
         arm, doser = devices["arm"], devices["doser"]
         async with asyncio.timeout(10.0):
             await arm.start_program(mount_head(1))
-            await arm.finish_program()
+            await arm.finish_program(mount_head(1))
             floor.world.crucibles["doser_pan"] = crucible = floor.world.new_crucible()
             await doser.start_dose(mass_mg=20.0, tolerance_percent=5.0)
             await doser.finish_dose()

@@ -48,11 +48,13 @@ async def test_another_server_is_no_arm(arm, run) -> None:
 
 
 async def test_a_program_from_load_to_end(arm, run, clock) -> None:
-    device, line = arm(*START, PLAYS, PLAYS, SAFE, REMOTE, PLAYS, SAFE, REMOTE, STANDS, SAFE)
+    device, line = arm(
+        *START, PLAYS, PLAYS, SAFE, REMOTE, PLAYS, SAFE, REMOTE, STANDS, SAFE, ON
+    )
 
     async def work() -> None:
         await device.start_program(PROGRAM)
-        await device.finish_program()
+        await device.finish_program(PROGRAM)
 
     await run(work())
     line.assert_over()
@@ -134,7 +136,7 @@ async def test_an_interrupted_program_is_a_fault_and_nothing_is_cleared(
 ) -> None:
     device, line = arm(*conversation)
     with pytest.raises(DeviceFault, match=reason):
-        await run(device.finish_program())
+        await run(device.finish_program(PROGRAM))
     line.assert_over()  # no unlock, no play, no stop
 
 
@@ -143,7 +145,7 @@ async def test_a_program_that_ends_at_once_is_a_fault(arm, run) -> None:
 
     async def work() -> None:
         await device.start_program(PROGRAM)
-        await device.finish_program()
+        await device.finish_program(PROGRAM)
 
     with pytest.raises(DeviceFault, match="too soon to have moved anything"):
         await run(work())
@@ -153,13 +155,30 @@ async def test_a_program_that_ends_at_once_is_a_fault(arm, run) -> None:
 async def test_a_program_that_never_ends_is_a_fault_after_600_s(arm, run, clock) -> None:
     device, _ = arm(*[PLAYS, SAFE, REMOTE] * 202)
     with pytest.raises(DeviceFault, match="within 600 s"):
-        await run(device.finish_program())
+        await run(device.finish_program(PROGRAM))
     assert 600.0 < clock.monotonic_s() < 605.0
 
 
 async def test_another_process_finds_the_program_ended(arm, run) -> None:
-    device, line = arm(STANDS, SAFE)
-    await run(device.finish_program())
+    device, line = arm(STANDS, SAFE, ON)
+    await run(device.finish_program(PROGRAM))
+    line.assert_over()
+
+
+@pytest.mark.parametrize(
+    ("state", "mode", "found"),
+    [
+        (b"STOPPED", b"Robotmode: RUNNING", "with nothing loaded"),
+        (b"STOPPED home.urp", b"Robotmode: RUNNING", "with home.urp loaded"),
+        (b"STOPPED pick_rack_7.urp", b"Robotmode: POWER_OFF", "POWER_OFF"),
+    ],
+)
+async def test_an_arm_that_stands_for_another_reason_has_not_ended_it(
+    arm, run, state, mode, found
+) -> None:
+    device, line = arm((STATE, state), SAFE, (ON[0], mode))
+    with pytest.raises(UnknownOutcome, match=found):
+        await run(device.finish_program(PROGRAM))
     line.assert_over()
 
 

@@ -142,23 +142,30 @@ async def test_a_mixer_that_stops_by_itself_is_a_fault(mixer, run) -> None:
 
 
 async def test_a_mixer_that_does_not_stop_is_a_fault(mixer, run) -> None:
-    device, _ = mixer(STANDS, STOP, *[TURNS] * 70)
+    device, _ = mixer(*START, NO_ERROR, STOP, *[TURNS] * 70)
+
+    async def work() -> None:
+        await device.start_mixing(speed_rpm=2000.0, duration_s=5.0)
+        await device.finish_mixing()
+
     with pytest.raises(DeviceFault, match="cut its power"):
-        await run(device.finish_mixing())
+        await run(work())
 
 
 async def test_another_process_lets_it_turn_long_enough_and_stops_it(mixer, run, clock) -> None:
-    device, line = mixer(TURNS, *[NO_ERROR, TURNS] * 179, NO_ERROR, STOP, STANDS, NO_ERROR)
+    device, line = mixer(
+        NO_ERROR, TURNS, *[NO_ERROR, TURNS] * 179, NO_ERROR, STOP, STANDS, NO_ERROR
+    )
     await run(device.finish_mixing())
     line.assert_over()
     assert clock.monotonic_s() == 900.0
 
 
-async def test_another_process_finds_it_at_rest(mixer, run, clock) -> None:
-    device, line = mixer(STANDS, STOP, STANDS, NO_ERROR)
-    await run(device.finish_mixing())
+async def test_another_process_that_finds_it_at_rest_cannot_tell(mixer, run) -> None:
+    device, line = mixer(NO_ERROR, STANDS)
+    with pytest.raises(UnknownOutcome, match="nobody knows when"):
+        await run(device.finish_mixing())
     line.assert_over()
-    assert clock.monotonic_s() == 0.0
 
 
 async def test_make_safe_stops_it(mixer, run) -> None:
