@@ -72,8 +72,8 @@ async def leased(laboratory: Laboratory, claim: Claim) -> AsyncIterator[Lease]:
     A device that does not answer is given a minute before Prefect tries the stage again.
 
     Raises:
-        HeldUp: Instead of a refusal that concerns the laboratory, not the sample.
-        UnknownOutcome: Instead of a fault that is the emergency stop's; people are asked.
+        HeldUp: Instead of a refusal that concerns the laboratory, not the sample, and of a
+            dose that the emergency stop broke off.
     """
     lease = await laboratory.claims.acquire(claim)
     try:
@@ -108,18 +108,11 @@ def _meant(laboratory: Laboratory, owner: str, error: AlabError) -> AlabError:
         return HeldUp(str(error))
     if act is not None and (act.status == "not_started" or act.command in STATES_A_TARGET):
         return HeldUp(str(error))
-    if act is not None and act.status == "failed" and stopped:
-        return _broken_off(laboratory, act, error)
-    return error
-
-
-def _broken_off(laboratory: Laboratory, act: IntentRow, error: AlabError) -> AlabError:
-    """What becomes of an act that the emergency stop broke off half-way."""
-    intents = Intents(laboratory.store, laboratory.clock)
-    if act.command == Dose.word:  # weighed when the doser is ready, and topped up
-        intents.settle(act, "running")
+    if stopped and act is not None and act.status == "failed" and act.command == Dose.word:
+        # the stop broke it off: it is weighed when the doser is ready, and topped up
+        Intents(laboratory.store, laboratory.clock).settle(act, "running")
         return HeldUp(str(error))
-    return intents.leave_open(act, str(error))
+    return error
 
 
 @asynccontextmanager
