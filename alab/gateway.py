@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from alab.claims import Claims, Lease
-from alab.clock import Clock
+from alab.clock import Clock, Signal
 from alab.commands import Command, OpenDoor, RunProgram, ShutDoor, StartFiring
 from alab.device_states import DeviceStates, quarantine_note
 from alab.errors import (
@@ -32,6 +32,7 @@ from alab.protocols import Device, Door, Furnace
 from alab.store.records import log_event, raise_alarm, read_setting, write_setting
 from alab.store.store import Store
 from alab.store.tables import IntentRow, SlotRow
+from alab.zones import in_the_way
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,13 @@ class Gateway:
         store: The lab database.
         clock: Laboratory time.
         claims: Who may command what.
+        changed: Set whenever people have changed anything; and here, when an arm may leave.
 
     Attributes:
         states: What the laboratory makes of each device.
         furnaces: The watch over the furnaces.
         stopped: Why the emergency stop is latched; empty if it is not.
+        kept_out: What owners of a claim wait for whose arm may not enter a place yet.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Gateway:
         store: Store,
         clock: Clock,
         claims: Claims,
+        changed: Signal,
     ) -> None:
         self._lab = lab
         self._devices = devices
@@ -68,7 +72,9 @@ class Gateway:
         self._clock = clock
         self._claims = claims
         self._intents = Intents(store, clock)
+        self._changed = changed
         self._stops = 0
+        self.kept_out: dict[str, str] = {}
         self.states = DeviceStates(store, clock, claims)
         self.furnaces = FurnaceWatch(
             lab, devices, store, clock, self.states, stopped=lambda: self.stopped
@@ -161,13 +167,17 @@ class Gateway:
             )
         driver = self._devices[device]
         begun = await self._intents.recall(intent, driver, command)
-        if intent is None or begun is None:
-            await self._check(command, device)
-            intent = self._intents.write(key, device, command, lease)
-            begun = command
-            await self._start(intent, driver, begun)
-        result = await self._finish(intent, driver, begun)
-        self._intents.settle(intent, "done", result=result, effect=effect)
+        try:
+            if intent is None or begun is None:
+                await self._clear_to_start(command, device, lease.claim.owner)
+                intent = self._intents.write(key, device, command, lease)
+                begun = command
+                await self._start(intent, driver, begun)
+            result = await self._finish(intent, driver, begun)
+            self._intents.settle(intent, "done", result=result, effect=effect)
+        finally:
+            if self.kept_out:
+                self._changed.set()
         self.states.answers_again(device)
         return result
 
@@ -236,6 +246,23 @@ class Gateway:
             log.exception("and that could not be written down")
 
     # ---- the way of a command --------------------------------------------------
+
+    async def _clear_to_start(self, command: Command[Any], device: str, owner: str) -> None:
+        """Check the interlocks, again whenever another arm was in the way and has left.
+
+        Nothing is awaited between the last look and the intent, which keeps others out.
+        """
+        try:
+            while True:
+                await self._check(command, device)
+                with self._store.begin() as session:
+                    waits_for = in_the_way(session, self._lab, device, _slots_of(command))
+                if waits_for is None:
+                    return
+                self.kept_out[owner] = waits_for
+                await self._changed.wait()
+        finally:
+            self.kept_out.pop(owner, None)
 
     async def _check(self, command: Command[Any], device: str) -> None:
         if reason := refusal(command, device, await self._situation(command, device)):

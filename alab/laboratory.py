@@ -68,8 +68,8 @@ class Laboratory:
         self.clock = clock
         self.watch_period_s = watch_period_s
         self.claims = Claims(store, clock)
-        self.gateway = Gateway(lab, devices, store, clock, self.claims)
         self.changed = clock.signal()
+        self.gateway = Gateway(lab, devices, store, clock, self.claims, self.changed)
         self._samples_changed: dict[str, Signal] = {}
         with store.begin() as session:
             _furnish(session, lab, clock.now(), self.named(Capability.ARM))

@@ -175,6 +175,8 @@ class Operator:
         elif status is Status.PREPARED:
             words.append(self._why_not_fired(active))
         words += [self._why_waiting(wait, owners[wait.claim.owner]) for wait in waits]
+        kept_out = self._laboratory.gateway.kept_out
+        words += [f"{owners[o]} waits for {kept_out[o]}." for o in owners if o in kept_out]
         words += self._why_asked(owners, status, waits)
         return words or [f"It waits for nothing: it is {status} since {row.status_at:%H:%M}."]
 

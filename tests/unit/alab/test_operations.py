@@ -157,6 +157,13 @@ def why(operator: Operator) -> str:
     return " ".join(operator.why(SAMPLE))
 
 
+def test_why_of_a_sample_whose_arm_is_kept_out(
+    laboratory: Laboratory, operator: Operator
+) -> None:
+    laboratory.gateway.kept_out[SAMPLE] = "arm_fire to leave rack"
+    assert "It waits for arm_fire to leave rack." in operator.why(SAMPLE)
+
+
 def test_why_of_an_ended_sample(laboratory: Laboratory, operator: Operator) -> None:
     laboratory.happened(SAMPLE, Event.FAIL, "the jar was empty")
     assert why(operator) == "It waits for nothing: it is failed. the jar was empty"
