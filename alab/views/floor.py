@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from alab.claims import ACTIVE_FIRING
 from alab.errors import BadInput
+from alab.intents import places_in_doubt
 from alab.store.tables import (
     DeviceRow,
     FiringRow,
@@ -80,13 +81,14 @@ def device(session: Session, name: str) -> Table:
 def places(session: Session) -> list[Table]:
     """Every place with its slots: who stands there, what is reserved, what is unknown."""
     grouped: dict[str, list[Table]] = {}
+    in_doubt = places_in_doubt(session)
     for row in session.scalars(select(SlotRow).order_by(SlotRow.position)):
         grouped.setdefault(row.place, []).append(
             {
                 "slot": row.slot,
                 "sample": row.sample,
                 "reserved_by": row.reserved_by,
-                "unknown": row.unknown,
+                "unknown": row.unknown or row.slot in in_doubt,
             }
         )
     return [

@@ -65,6 +65,7 @@ class ArduinoDoor:
         self._line = line
         self._clock = clock
         self._letter = letter
+        self._times_made_safe = 0
 
     @property
     def name(self) -> str:
@@ -82,7 +83,11 @@ class ArduinoDoor:
         await self._line.close()
 
     async def make_safe(self) -> None:
-        """Nothing: a door holds its place, and one on its way is safest where it goes."""
+        """Forget a command that waits for the board.
+
+        A door holds its place, and one on its way is safest where it goes.
+        """
+        self._times_made_safe += 1
 
     async def state(self) -> DoorState:
         """Ask where the door is."""
@@ -122,14 +127,22 @@ class ArduinoDoor:
             status = await self._status()
 
     async def _send_when_free(self, target: DoorState) -> BoardStatus:
-        """Wait for the board, send the command unless the door is there; return its answer."""
-        began_s = self._clock.monotonic_s()
+        """Wait for the board, send the command unless the door is there; return its answer.
+
+        Raises:
+            CommandRejected: If the door was made safe in the meantime; nothing was sent.
+        """
+        began_s, made_safe = self._clock.monotonic_s(), self._times_made_safe
         while True:
             async with self._line.turn():  # nobody else's command comes in between
                 status = self._parse(await self._say("Status"))
                 self._check_motor(status)
                 if status.state == "STOP" and status.door_state is target:
                     return status
+                if self._times_made_safe != made_safe:
+                    raise CommandRejected(
+                        self._name, f"made safe before door {self._letter} was told to move"
+                    )
                 if status.state == "STOP":
                     reply = await self._say(f"{_ACTS[target]} {self._letter}")
                     if reply != "Busy":

@@ -55,6 +55,24 @@ async def test_open_waits_for_the_board(door, run, clock) -> None:
     assert clock.monotonic_s() == 4.0
 
 
+async def test_a_door_made_safe_while_it_waits_does_not_move(door, run, clock) -> None:
+    device, line = door(
+        (ASK, says("RUNNING", "Closed", "Open")),
+        (ASK, says("STOP", "Closed")),
+    )
+
+    async def stopped_while_waiting() -> None:
+        opening = clock.spawn(device.open(), name="open")
+        await clock.sleep(1.0)
+        await device.make_safe()
+        await clock.join(opening)
+        await opening
+
+    with pytest.raises(CommandRejected, match="made safe before door A was told to move"):
+        await run(stopped_while_waiting())
+    line.assert_over()
+
+
 async def test_shut_waits_for_the_limit_switch(door, run) -> None:
     device, line = door(
         (ASK, says("STOP", "Open")),
