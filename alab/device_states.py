@@ -33,9 +33,9 @@ class DeviceStates:
 
     def answers(self, name: str, identity: str = "") -> None:
         """A device that answers is ready; only people lift a quarantine."""
-        self._silent.discard(name)
         if not self._is_quarantined(name):
             self._write(name, "ready", identity=identity)
+        self._silent.discard(name)  # written first: what could not be written is tried again
 
     def answers_again(self, name: str) -> None:
         """The same, of a device that answered in passing: news only if it was silent."""

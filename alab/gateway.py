@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from alab.claims import Claims, Lease
+from alab.claims import STOP, Claims, Lease
 from alab.clock import Clock, Signal
 from alab.commands import Command, OpenDoor, RunProgram, ShutDoor, StartFiring
 from alab.device_states import DeviceStates, quarantine_note
@@ -35,8 +35,6 @@ from alab.store.tables import IntentRow, SlotRow
 from alab.zones import in_the_way
 
 log = logging.getLogger(__name__)
-
-STOP = "emergency_stop"
 
 
 class Gateway:

@@ -45,6 +45,21 @@ def test_device_that_answers_again_stays_in_quarantine(
     assert state_of(small_laboratory, "mixer") == "ready"
 
 
+def test_an_answer_that_could_not_be_written_is_written_later(
+    gateway: Gateway, small_laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked() -> None:
+        raise OSError("database is locked")
+
+    gateway.states.fell_silent("mixer", "no answer")
+    with monkeypatch.context() as patch:
+        patch.setattr(small_laboratory.store, "begin", locked)
+        with pytest.raises(OSError, match="locked"):
+            gateway.states.answers_again("mixer")
+    gateway.states.answers_again("mixer")
+    assert state_of(small_laboratory, "mixer") == "ready"
+
+
 def test_quarantine_outlasts_silence(gateway: Gateway, small_laboratory: Laboratory) -> None:
     gateway.states.declare("furnace", "quarantined", "hands in it", by="anna")
     gateway.states.fell_silent("furnace", "no answer")
