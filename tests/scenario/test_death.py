@@ -1,9 +1,11 @@
 """The process of the flows dies; the next one goes on, and repeats no physical act."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from alab.intents import DONE, NOT_DONE
 from alab.life import Status
 from alab.models import FurnaceMode
 from alab.store.tables import AttemptRow, FiringRow, SampleRow
@@ -87,6 +89,27 @@ async def test_dying_while_a_heating_furnace_ends_its_program(rig: Rig) -> None:
     assert reading is not None
     assert reading.reading.mode in (FurnaceMode.IDLE, FurnaceMode.COMPLETE)
     assert rig.rows(AttemptRow)[0].decision is not None
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+async def test_power_cut_in_mid_mix_is_asked_about(rig: Rig, *, mixed: bool) -> None:
+    """Mixer and laboratory go dark together; whatever time has passed, it stands."""
+    key = f"{SAMPLE}/prepare/mix"
+    await rig.campaign("c", {"ZnFe2O4": RECIPE})
+    await rig.until(lambda: _running(rig, key))
+    await rig.die()
+    with rig.world.lock:
+        rig.instrument("mixer").lose_power()
+    await rig.run(rig.clock.sleep(3600.0))
+    await rig.live()
+    await rig.until(lambda: rig.intent(key) == "unknown")
+    await rig.until(lambda: rig.clock.stands_still)
+    assert rig.status(SAMPLE) == Status.PREPARING
+    rig.answer(DONE if mixed else NOT_DONE, about=SAMPLE)
+    await rig.finish("c")
+    _check_the_end(rig)
+    (mix,) = rig.intents(command="mix").values()
+    assert (mix.settled_at - mix.issued_at >= timedelta(hours=1)) == mixed
 
 
 MEANWHILE = {
