@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from alab.clock import Clock
 from alab.device_states import DeviceStates
-from alab.errors import DeviceFault, DeviceUnreachable, InterlockError
+from alab.errors import DeviceError, DeviceFault, DeviceUnreachable, InterlockError
 from alab.interlocks import AT_REST, TimedReading, overheated, runs_on
 from alab.lab import LabDefinition
 from alab.models import FurnaceReading
@@ -147,6 +147,8 @@ class FurnaceWatch:
         try:
             await self._devices[furnace].make_safe()
             self._tripped[furnace] = f"{reason}; its program is reset"
+        except DeviceError as error:  # why it was tripped matters more to whoever reads
+            log.warning("%s could not be made safe: %s", furnace, error)
         finally:
             self._write_down(furnace)
 
