@@ -59,6 +59,9 @@ TOLD_ABOVE, REFUSED_ABOVE = 0.10, 0.50
 """How far a given mass may lie above the balance, as a fraction of it."""
 
 _RESOLUTION_MG = 0.1
+_LEAST_MASS_MG = 25 * _RESOLUTION_MG
+"""Rounding to the balance changes what is more by less than 2 %."""
+
 _INCONSISTENT_ABOVE = 0.02
 _LONGEST_FILE = 1_000_000
 _ANY_FURNACE = FiringLimits(
@@ -240,7 +243,11 @@ def _other_gas(target: str, atmosphere: Atmosphere) -> str:
 def _worked_out(
     entry: RecipeEntry, reaction: Reaction, peak_c: float
 ) -> tuple[PrecursorAmount, ...]:
-    """Amounts from the balance, with the excess asked for or that of volatile elements."""
+    """Amounts from the balance, with the excess asked for or that of volatile elements.
+
+    Raises:
+        RecipeError: If a powder is too little for the balance.
+    """
     units = entry.batch_mass_mg / molar_mass_g(reaction.product)
     amounts: list[PrecursorAmount] = []
     for powder in entry.precursors:
@@ -248,13 +255,20 @@ def _worked_out(
         if powder.excess_percent is not None:
             excess = powder.excess_percent / 100
         moles = float(reaction.reactants[powder.formula]) * (1 + excess)
-        mass_mg = _on_the_balance(units * moles * molar_mass_g(powder.formula))
+        mass_mg = units * moles * molar_mass_g(powder.formula)
         amounts.append(PrecursorAmount(formula=powder.formula, moles=moles, mass_mg=mass_mg))
-    return tuple(amounts)
+    least = min(amounts, key=lambda amount: amount.mass_mg)
+    if least.mass_mg < _LEAST_MASS_MG:
+        raise RecipeError(
+            f"batch_mass_mg {entry.batch_mass_mg:g} asks for {least.mass_mg:.2g} mg "
+            f"{least.formula}, less than can be weighed ({_LEAST_MASS_MG:g} mg); make it "
+            f"{math.ceil(entry.batch_mass_mg * _LEAST_MASS_MG / least.mass_mg)} or more"
+        )
+    return tuple(replace(a, mass_mg=_on_the_balance(a.mass_mg)) for a in amounts)
 
 
 def _on_the_balance(mass_mg: float) -> float:
-    return round(max(1, round(mass_mg / _RESOLUTION_MG)) * _RESOLUTION_MG, 6)
+    return round(round(mass_mg / _RESOLUTION_MG) * _RESOLUTION_MG, 6)
 
 
 def _given(entry: RecipeEntry, reaction: Reaction) -> tuple[PrecursorAmount, ...]:

@@ -238,6 +238,12 @@ def test_any_field_is_read_or_refused_with_words(key, value):
         assert recipe_from_text(recipe_text(recipe)) == recipe
 
 
+def test_a_batch_too_small_for_the_balance_is_refused():
+    data = {**yaml.safe_load(PLAIN), "batch_mass_mg": 0.5}
+    with pytest.raises(RecipeError, match=r"batch_mass_mg 0\.5 asks for .* mg TiO2, less than"):
+        recipe_from_text(yaml.safe_dump(data))
+
+
 def test_files_that_cannot_be_read_or_written(tmp_path):
     with pytest.raises(RecipeError, match="cannot read"):
         read_recipe(tmp_path / "none.yaml")
