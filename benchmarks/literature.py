@@ -195,9 +195,7 @@ def _error_c(tested: Sequence[Procedure], answers: Sequence[conditions.Condition
     return np.array([abs(a.temperature_c - _temperature(p)) for a, p in pairs])
 
 
-def _between_papers(
-    tested: Sequence[Procedure], error_c: Floats
-) -> tuple[float, float]:
+def _between_papers(tested: Sequence[Procedure], error_c: Floats) -> tuple[float, float]:
     """How far papers on one target lie apart, and the model's error on the same firings.
 
     Returns:
